@@ -1,0 +1,39 @@
+include(CMakePackageConfigHelpers)
+
+install(TARGETS unroll unroll_io unroll_models EXPORT unroll
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET unroll_cli)
+  install(TARGETS unroll_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+foreach(folder IN LISTS unroll_header_folders)
+  if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}")
+    install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll
+      FILES_MATCHING PATTERN "*.h")
+  endif()
+endforeach()
+
+set(unroll_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
+install(EXPORT unroll NAMESPACE unroll:: FILE unrollTargets.cmake DESTINATION ${unroll_cmake_dir})
+configure_package_config_file(cmake/unrollConfig.cmake.in
+  "${PROJECT_BINARY_DIR}/unrollConfig.cmake" INSTALL_DESTINATION ${unroll_cmake_dir})
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/unrollConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/unrollConfig.cmake"
+  "${PROJECT_BINARY_DIR}/unrollConfigVersion.cmake" DESTINATION ${unroll_cmake_dir})
+
+# pkg-config: one file for all three libraries, dependants first.
+set(unroll_pc_libs "")
+foreach(library unroll_models unroll_io unroll)
+  get_target_property(type ${library} TYPE)
+  if(NOT type STREQUAL "INTERFACE_LIBRARY")
+    string(APPEND unroll_pc_libs " -l${library}")
+  endif()
+endforeach()
+if(unroll_openmp)
+  string(APPEND unroll_pc_libs " ${OpenMP_CXX_FLAGS}")
+endif()
+string(APPEND unroll_pc_libs " -pthread")
+configure_file(cmake/unroll.pc.in "${PROJECT_BINARY_DIR}/unroll.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/unroll.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,57 @@
+# Folders whose headers users see, as <unroll/core/tensor.h>.
+set(unroll_header_folders core io kernels autograd models inversion)
+
+# Sources write "core/tensor.h" (the repository root is an include directory), users write
+# <unroll/core/tensor.h>. In the build tree the second form goes through these links.
+function(unroll_build_include_tree)
+  file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/include/unroll")
+  foreach(folder IN LISTS unroll_header_folders)
+    set(link "${PROJECT_BINARY_DIR}/include/unroll/${folder}")
+    if(NOT EXISTS "${link}")
+      file(CREATE_LINK "${PROJECT_SOURCE_DIR}/${folder}" "${link}" SYMBOLIC)
+    endif()
+  endforeach()
+endfunction()
+
+# unroll_library(<target> EXPORT_NAME <name> FOLDERS <folder>... [LINKS <target>...]
+#                [PRIVATE_HEADERS <target>...])
+# One library from every .cpp of its folders, with the alias unroll::<name>. PRIVATE_HEADERS are
+# header-only needs of the .cpp files: users of the library neither see nor need them.
+function(unroll_library target)
+  cmake_parse_arguments(arg "" "EXPORT_NAME" "FOLDERS;LINKS;PRIVATE_HEADERS" ${ARGN})
+  set(sources "")
+  foreach(folder IN LISTS arg_FOLDERS)
+    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
+    if(folder STREQUAL "kernels")  # the others are built once per instruction set
+      list(FILTER found INCLUDE REGEX "/(isa|dispatch[^/]*)\\.cpp$")
+    endif()
+    list(APPEND sources ${found})
+  endforeach()
+
+  if(sources)
+    add_library(${target} ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(${target}
+      PUBLIC ${arg_LINKS}
+      PRIVATE $<BUILD_INTERFACE:unroll_options> Threads::Threads)
+    foreach(headers IN LISTS arg_PRIVATE_HEADERS)
+      target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${headers}>)
+    endforeach()
+    if(unroll_openmp)
+      target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX)
+    endif()
+  else()  # a folder that is still empty
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+    target_link_libraries(${target} INTERFACE ${arg_LINKS})
+  endif()
+
+  add_library(unroll::${arg_EXPORT_NAME} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  target_include_directories(${target} ${scope}
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/unroll>)
+endfunction()
