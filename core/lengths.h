@@ -1,0 +1,47 @@
+// Lengths: the number of valid steps of each sequence in a padded batch [T,N,*].
+//
+//   Lengths lengths({5, 3, 0});          // N = 3
+//   lstm(x, lengths, ...);               // work is proportional to lengths.total()
+//
+// Immutable; copies share the data (reference-counted, thread-safe to read). An empty Lengths
+// means "all sequences are full". It lives on the host and carries what every kernel needs: the
+// sort permutation and the number of active sequences per step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace unroll {
+
+/// What a kernel sees of Lengths. Null pointers: every sequence has T steps.
+struct LengthsView {
+  const std::int64_t* length = nullptr;  // [N] valid steps, in the batch's own order
+  const std::int64_t* order = nullptr;   // [N] batch indices by descending length, stable
+  const std::int64_t* active = nullptr;  // [longest] how many sequences have length > t
+  std::int64_t longest = 0;              // no sequence is active at or after this step; <= T
+};
+
+class Lengths {
+ public:
+  Lengths() = default;  // full sequences
+  explicit Lengths(std::vector<std::int64_t> lengths);
+
+  /// False for the default: every sequence is full.
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+
+  std::int64_t batch() const noexcept;    // N
+  std::int64_t longest() const noexcept;  // max over the batch; 0 if there is none
+  std::int64_t total() const noexcept;    // sum of the lengths
+  const std::vector<std::int64_t>& values() const noexcept;
+
+  /// View for kernels over T steps, valid while this object or a copy lives. Throws Error, naming
+  /// `op`, unless there are exactly N lengths, all in 0..T.
+  LengthsView view(const char* op, std::int64_t T, std::int64_t N) const;
+
+ private:
+  struct Data;
+  std::shared_ptr<const Data> data_;
+};
+
+}  // namespace unroll

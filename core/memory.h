@@ -1,0 +1,35 @@
+// The process-wide memory pool behind every tensor.
+//
+//   void* p = memory::allocate(1000);  ...  memory::deallocate(p, 1000);
+//   memory::Stats s = memory::stats();  // s.live, s.peak, s.pooled, in bytes
+//
+// Blocks are 64-byte aligned, in size classes four to the octave (at most 25 % waste), cached per
+// thread with a shared centre behind them: a training loop of fixed shapes makes no system call
+// after its first steps. Thread-safe. Under AddressSanitizer and ThreadSanitizer every block comes
+// straight from the system, so that the pool hides nothing from them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace unroll::memory {
+
+struct Stats {
+  std::int64_t live = 0;    // bytes handed out now
+  std::int64_t peak = 0;    // largest `live` since the start or the last reset_peak()
+  std::int64_t pooled = 0;  // bytes kept for reuse
+};
+
+/// At least `bytes` bytes, uninitialised, aligned to 64. Throws Error when the system has no more.
+void* allocate(std::size_t bytes);
+
+/// Gives back a block of allocate(bytes), with the same `bytes`.
+void deallocate(void* block, std::size_t bytes) noexcept;
+
+Stats stats() noexcept;
+void reset_peak() noexcept;
+
+/// Returns to the system what this thread's cache and the centre hold.
+void trim() noexcept;
+
+}  // namespace unroll::memory

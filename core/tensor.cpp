@@ -1,0 +1,242 @@
+#include "core/tensor.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "core/memory.h"
+
+namespace unroll {
+
+using detail::TensorNode;
+
+namespace {
+
+constexpr std::size_t kHeader = (sizeof(TensorNode) + 63) / 64 * 64;
+
+// Birth numbers come in blocks per thread, so that a fresh tensor touches no shared counter.
+std::uint64_t next_id() noexcept {
+  constexpr std::uint64_t block = 1 << 16;
+  static std::atomic<std::uint64_t> blocks{1};
+  thread_local std::uint64_t next = 0, end = 0;
+  if (next == end) {
+    next = blocks.fetch_add(1, std::memory_order_relaxed) * block;
+    end = next + block;
+  }
+  return next++;
+}
+
+// Calls f(linear, offset) for every element in row-major order; offset is in elements.
+template <class F>
+void for_each_offset(const Shape& shape, const Shape& strides, F f) {
+  std::int64_t index[Shape::max_rank] = {}, offset = 0;
+  const std::int64_t count = shape.numel();
+  for (std::int64_t i = 0; i < count; i++) {
+    f(i, offset);
+    for (int a = shape.rank(); a-- > 0;) {
+      offset += strides[a];
+      if (++index[a] < shape[a]) break;
+      offset -= strides[a] * shape[a];
+      index[a] = 0;
+    }
+  }
+}
+
+template <class To, class From>
+To convert(From value) {
+  if constexpr (std::is_same_v<To, std::int64_t> && std::is_floating_point_v<From>) {
+    if (!(value >= From(-0x1p63) && value < From(0x1p63)))
+      fail("to", std::to_string(value) + " does not fit int64");
+  }
+  if constexpr (std::is_same_v<To, bool>)
+    return value != From(0);
+  else
+    return static_cast<To>(value);
+}
+
+}  // namespace
+
+namespace detail {
+
+void destroy(TensorNode* node) noexcept {
+  TensorNode* const storage = node->storage;
+  const std::size_t bytes = node->bytes;
+  node->~TensorNode();
+  memory::deallocate(node, bytes);
+  if (storage != node && storage->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    destroy(storage);
+}
+
+}  // namespace detail
+
+bool Tensor::is_contiguous() const noexcept {
+  std::int64_t step = 1;
+  const Shape &size = shape(), &stride = strides();
+  for (int i = rank(); i-- > 0;) {
+    if (size[i] == 0) return true;
+    if (size[i] != 1 && stride[i] != step) return false;
+    step *= size[i];
+  }
+  return true;
+}
+
+void Tensor::wrong_type(Dtype wanted) const {
+  if (!node_) fail("data", "the tensor is undefined");
+  fail("data", std::string("the tensor holds ") + name(dtype()) + ", not " + name(wanted) +
+                   "; convert with to()");
+}
+
+double Tensor::item(std::initializer_list<std::int64_t> index) const {
+  if (!node_) fail("item", "the tensor is undefined");
+  if (static_cast<int>(index.size()) != rank())
+    fail("item", std::to_string(index.size()) + " indices for shape " + to_string(shape()));
+  std::int64_t offset = 0;
+  int axis = 0;
+  for (std::int64_t i : index) {
+    if (i < 0 || i >= shape()[axis])
+      fail("item", "index " + std::to_string(i) + " is out of range for axis " +
+                       std::to_string(axis) + " of shape " + to_string(shape()));
+    offset += i * strides()[axis++];
+  }
+  return with_dtype(dtype(),
+                    [&](auto type) { return static_cast<double>(data<decltype(type)>()[offset]); });
+}
+
+double Tensor::item() const {
+  if (!node_) fail("item", "the tensor is undefined");
+  if (numel() != 1) fail("item", "shape " + to_string(shape()) + " has more than one element");
+  return with_dtype(dtype(),
+                    [&](auto type) { return static_cast<double>(*data<decltype(type)>()); });
+}
+
+Tensor empty(const Shape& shape, Dtype dtype, Device device) {
+  require_built_in("empty", device);
+  std::size_t bytes;
+  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(dtype), &bytes))
+    fail("empty", to_string(shape) + " is too large");
+  bytes += kHeader;
+  auto* block = static_cast<std::byte*>(memory::allocate(bytes));
+  auto* node = new (block) TensorNode{.storage = nullptr,
+                                      .data = block + kHeader,
+                                      .bytes = bytes,
+                                      .id = next_id(),
+                                      .dtype = dtype,
+                                      .device = device,
+                                      .shape = shape,
+                                      .strides = contiguous_strides(shape)};
+  node->storage = node;
+  return Tensor::adopt(node);
+}
+
+Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device()); }
+
+Tensor zeros(const Shape& shape, Dtype dtype, Device device) {
+  Tensor x = empty(shape, dtype, device);
+  std::memset(x.mutable_raw_data(), 0, x.numel() * size_of(dtype));
+  return x;
+}
+
+Tensor full(const Shape& shape, double value, Dtype dtype, Device device) {
+  Tensor x = empty(shape, dtype, device);
+  fill(x, value);
+  return x;
+}
+
+Tensor ones(const Shape& shape, Dtype dtype, Device device) {
+  return full(shape, 1, dtype, device);
+}
+
+Tensor scalar(double value, Dtype dtype) { return full({}, value, dtype); }
+
+Tensor arange(std::int64_t count, Dtype dtype, double start, double step) {
+  Tensor x = empty({count}, dtype);
+  with_dtype(dtype, [&](auto type) {
+    using T = decltype(type);
+    T* out = x.mutable_data<T>();
+    for (std::int64_t i = 0; i < count; i++)
+      out[i] = convert<T>(start + static_cast<double>(i) * step);
+  });
+  return x;
+}
+
+Tensor eye(std::int64_t n, Dtype dtype) {
+  Tensor x = zeros({n, n}, dtype);
+  with_dtype(dtype, [&](auto type) {
+    using T = decltype(type);
+    for (std::int64_t i = 0; i < n; i++) x.mutable_data<T>()[i * (n + 1)] = T(1);
+  });
+  return x;
+}
+
+template <class T>
+Tensor from_values(std::span<const T> values, const Shape& shape) {
+  if (shape.numel() != static_cast<std::int64_t>(values.size()))
+    fail("from_values",
+         std::to_string(values.size()) + " values do not fill shape " + to_string(shape));
+  Tensor x = empty(shape, dtype_of<T>());
+  if (!values.empty()) std::memcpy(x.mutable_raw_data(), values.data(), values.size_bytes());
+  return x;
+}
+template Tensor from_values(std::span<const float>, const Shape&);
+template Tensor from_values(std::span<const double>, const Shape&);
+template Tensor from_values(std::span<const std::int64_t>, const Shape&);
+template Tensor from_values(std::span<const bool>, const Shape&);
+
+Tensor cast_copy(const Tensor& x, Dtype dtype) {
+  Tensor out = empty(x.shape(), dtype, x.device());
+  with_dtype(x.dtype(), [&](auto from) {
+    using From = decltype(from);
+    with_dtype(dtype, [&](auto to) {
+      using To = decltype(to);
+      const From* source = x.data<From>();
+      To* target = out.mutable_data<To>();
+      for_each_offset(x.shape(), x.strides(), [&](std::int64_t i, std::int64_t offset) {
+        target[i] = convert<To>(source[offset]);
+      });
+    });
+  });
+  return out;
+}
+
+Tensor contiguous_copy(const Tensor& x) { return x.is_contiguous() ? x : cast_copy(x, x.dtype()); }
+
+void copy_into(Tensor& target, const Tensor& source) {
+  if (!(target.shape() == source.shape()) || target.dtype() != source.dtype())
+    fail("copy_into", std::string("cannot copy ") + name(source.dtype()) +
+                          to_string(source.shape()) + " into " + name(target.dtype()) +
+                          to_string(target.shape()));
+  const Tensor dense = contiguous_copy(source);
+  with_dtype(target.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* from = dense.data<T>();
+    T* to = target.mutable_data<T>();
+    for_each_offset(target.shape(), target.strides(),
+                    [&](std::int64_t i, std::int64_t offset) { to[offset] = from[i]; });
+  });
+}
+
+void fill(Tensor& target, double value) {
+  with_dtype(target.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T v = convert<T>(value);
+    T* to = target.mutable_data<T>();
+    if (target.is_contiguous()) {
+      std::fill_n(to, target.numel(), v);
+    } else {
+      for_each_offset(target.shape(), target.strides(),
+                      [&](std::int64_t, std::int64_t offset) { to[offset] = v; });
+    }
+  });
+}
+
+template <class T>
+std::vector<T> to_vector(const Tensor& x) {
+  const Tensor dense =
+      x.dtype() == dtype_of<T>() ? contiguous_copy(x) : cast_copy(x, dtype_of<T>());
+  const T* data = dense.data<T>();
+  return std::vector<T>(data, data + dense.numel());
+}
+template std::vector<float> to_vector(const Tensor&);
+template std::vector<double> to_vector(const Tensor&);
+template std::vector<std::int64_t> to_vector(const Tensor&);
+
+}  // namespace unroll
