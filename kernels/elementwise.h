@@ -1,0 +1,270 @@
+// Elementwise kernels with broadcasting: y = f(x), z = f(a, b), comparisons, logic, selection.
+//
+//   UnaryShape shape{.op = Unary::tanh, .space = {.rank = 1, .size = {n}, .stride = {{1}, {1}}}};
+//   cpu::unary<float>(shape, {.x = x, .y = y});
+//
+// All functions are noexcept, allocate nothing and are safe to call from several threads on
+// distinct outputs. An output may be one of its own inputs when both have the same strides; any
+// other overlap is undefined. A value depends on its operands only, never on its position, the
+// strides, the number of elements or of threads.
+//
+// NaN is handled as in PyTorch: maximum, minimum, relu and clamp pass it on, comparisons with it
+// are false (ne is true).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/real.h"
+#include "kernels/strided.h"
+
+namespace unroll {
+
+// p0 and p1 are the scalar attributes of UnaryShape.
+enum class Unary : std::uint8_t {
+  neg,               // -x
+  abs,               // |x|
+  sign,              // 1, -1, or x itself for +-0 and NaN
+  square,            // x^2
+  reciprocal,        // 1 / x
+  sqrt,              // x^(1/2)
+  rsqrt,             // x^(-1/2)
+  exp,               // e^x
+  expm1,             // e^x - 1, accurate near 0
+  log,               // natural logarithm
+  log1p,             // log(1 + x), accurate near 0
+  sin,               // sine of x radians
+  cos,               // cosine of x radians
+  tanh,              // hyperbolic tangent
+  one_minus_square,  // 1 - y^2: the slope of tanh in terms of its value
+  sigmoid,           // 1 / (1 + e^-x)
+  sigmoid_slope,     // y (1 - y): the slope of the sigmoid in terms of its value
+  relu,              // max(x, 0)
+  step,              // x > 0 ? 1 : 0, the slope of relu
+  softplus,          // log(1 + e^x), without overflow
+  erf,               // error function
+  floor,             // largest whole number <= x
+  ceil,              // smallest whole number >= x
+  round,             // nearest whole number, halves to even
+  add_scalar,        // x + p0
+  mul_scalar,        // x * p0
+  pow_scalar,        // x^p0; p0 of 2, 1, 1/2, 0 and -1 are exact special cases
+  clamp,             // min(max(x, p0), p1)
+  inside,            // p0 <= x <= p1 ? 1 : 0, the slope of clamp
+};
+
+enum class Binary : std::uint8_t {
+  add,      // a + b
+  sub,      // a - b
+  mul,      // a * b
+  div,      // a / b
+  maximum,  // the larger
+  minimum,  // the smaller
+  pow,      // a^b
+  share,    // a > b ? 1 : a == b ? 1/2 : 0: the slope of maximum in a (as PyTorch, ties are shared)
+  tanh_pull,     // a (1 - b^2): cotangent a through tanh, whose value was b
+  sigmoid_pull,  // a b (1 - b): cotangent a through the sigmoid, whose value was b
+  relu_pull,     // b > 0 ? a : 0: cotangent a through relu at b
+};
+
+enum class Compare : std::uint8_t { eq, ne, lt, le, gt, ge };
+enum class Test : std::uint8_t { isnan, isinf, isfinite };
+enum class Logic : std::uint8_t { land, lor, lxor };
+
+struct UnaryShape {
+  Unary op;
+  Strided space;  // y, x
+  double p0 = 0, p1 = 0;
+};
+template <class T>
+struct UnaryArgs {
+  const T* x;
+  T* y;
+};
+
+struct BinaryShape {
+  Binary op;
+  Strided space;  // z, a, b
+};
+template <class T>
+struct BinaryArgs {
+  const T *a, *b;
+  T* z;
+};
+
+struct CompareShape {
+  Compare op;
+  Strided space;  // z, a, b
+};
+template <class T>
+struct CompareArgs {
+  const T *a, *b;
+  bool* z;
+};
+
+struct TestShape {
+  Test op;
+  Strided space;  // y, x
+};
+template <class T>
+struct TestArgs {
+  const T* x;
+  bool* y;
+};
+
+struct WhereShape {
+  Strided space;  // z, condition, a, b
+};
+template <class T>
+struct WhereArgs {
+  const bool* condition;
+  const T *a, *b;
+  T* z;  // condition ? a : b; the other one is never looked at, so a NaN there does no harm
+};
+
+struct LogicShape {
+  Logic op;
+  Strided space;  // z, a, b; logical not is Logic::lxor with a stride-0 `true`
+};
+template <class T = bool>
+struct LogicArgs {
+  const T *a, *b;
+  T* z;
+};
+
+namespace cpu {
+
+// y = op(x), elementwise. T: float, double; also int64 for neg, abs, sign, square, relu, step,
+// clamp, add_scalar and mul_scalar (attributes are truncated to whole numbers; any other op leaves
+// y alone).
+template <class T>
+void unary(const UnaryShape&, const UnaryArgs<T>&) noexcept;
+
+// z = op(a, b), elementwise with broadcasting. T: float, double; also int64 for add, sub, mul, div
+// (truncating; 0 when the divisor is 0), maximum and minimum (any other op leaves z alone).
+template <class T>
+void binary(const BinaryShape&, const BinaryArgs<T>&) noexcept;
+
+// z = a op b as bool. T: float, double, int64, bool.
+template <class T>
+void compare(const CompareShape&, const CompareArgs<T>&) noexcept;
+
+// y = whether x is NaN, infinite or finite. T: float, double.
+template <class T>
+void test(const TestShape&, const TestArgs<T>&) noexcept;
+
+// z = condition ? a : b. T: float, double, int64, bool.
+template <class T>
+void where(const WhereShape&, const WhereArgs<T>&) noexcept;
+
+// z = a op b on bool. T: bool.
+template <class T>
+void logic(const LogicShape&, const LogicArgs<T>&) noexcept;
+
+}  // namespace cpu
+
+// ---- The formulas, once for every machine.
+//
+// V is what one lane group is: float, double, a vector of them. `Math` holds its functions:
+// ScalarMath below, or the vector functions of elementwise.cpp.
+
+// Functions of a scalar lane: for devices, and the reference of the tests.
+template <class T>
+struct ScalarMath {
+  UNROLL_HOST_DEVICE static T set(double x) { return T(x); }
+  UNROLL_HOST_DEVICE static T select(bool c, T a, T b) { return c ? a : b; }
+  UNROLL_HOST_DEVICE static T abs(T x) { return std::fabs(x); }
+  UNROLL_HOST_DEVICE static T sqrt(T x) { return std::sqrt(x); }
+  UNROLL_HOST_DEVICE static T exp(T x) { return std::exp(x); }
+  UNROLL_HOST_DEVICE static T expm1(T x) { return std::expm1(x); }
+  UNROLL_HOST_DEVICE static T log(T x) { return std::log(x); }
+  UNROLL_HOST_DEVICE static T log1p(T x) { return std::log1p(x); }
+  UNROLL_HOST_DEVICE static T sin(T x) { return std::sin(x); }
+  UNROLL_HOST_DEVICE static T cos(T x) { return std::cos(x); }
+  UNROLL_HOST_DEVICE static T tanh(T x) { return std::tanh(x); }
+  UNROLL_HOST_DEVICE static T sigmoid(T x) { return T(1) / (T(1) + std::exp(-x)); }
+  UNROLL_HOST_DEVICE static T erf(T x) { return std::erf(x); }
+  UNROLL_HOST_DEVICE static T floor(T x) { return std::floor(x); }
+  UNROLL_HOST_DEVICE static T ceil(T x) { return std::ceil(x); }
+  UNROLL_HOST_DEVICE static T round(T x) { return std::nearbyint(x); }
+  UNROLL_HOST_DEVICE static T pow(T x, T y) { return std::pow(x, y); }
+};
+
+// y = op(x). p0 and p1 are the attributes, spread over the lanes; pow_scalar's special cases are
+// the caller's.
+template <Unary op, class Math, class V>
+UNROLL_HOST_DEVICE V unary_formula(V x, V p0, V p1) {
+  const V zero = Math::set(0), one = Math::set(1);
+  if constexpr (op == Unary::neg) return -x;
+  if constexpr (op == Unary::abs) return Math::abs(x);
+  if constexpr (op == Unary::sign) {
+    return Math::select(x > zero, one, Math::select(x < zero, -one, x));
+  }
+  if constexpr (op == Unary::square) return x * x;
+  if constexpr (op == Unary::reciprocal) return one / x;
+  if constexpr (op == Unary::sqrt) return Math::sqrt(x);
+  if constexpr (op == Unary::rsqrt) return one / Math::sqrt(x);
+  if constexpr (op == Unary::exp) return Math::exp(x);
+  if constexpr (op == Unary::expm1) return Math::expm1(x);
+  if constexpr (op == Unary::log) return Math::log(x);
+  if constexpr (op == Unary::log1p) return Math::log1p(x);
+  if constexpr (op == Unary::sin) return Math::sin(x);
+  if constexpr (op == Unary::cos) return Math::cos(x);
+  if constexpr (op == Unary::tanh) return Math::tanh(x);
+  if constexpr (op == Unary::one_minus_square) return one - x * x;
+  if constexpr (op == Unary::sigmoid) return Math::sigmoid(x);
+  if constexpr (op == Unary::sigmoid_slope) return x * (one - x);
+  if constexpr (op == Unary::relu) return Math::select(x <= zero, zero, x);
+  if constexpr (op == Unary::step) return Math::select(x > zero, one, zero);
+  if constexpr (op == Unary::softplus) {
+    return Math::select(x <= zero, zero, x) + Math::log1p(Math::exp(-Math::abs(x)));
+  }
+  if constexpr (op == Unary::erf) return Math::erf(x);
+  if constexpr (op == Unary::floor) return Math::floor(x);
+  if constexpr (op == Unary::ceil) return Math::ceil(x);
+  if constexpr (op == Unary::round) return Math::round(x);
+  if constexpr (op == Unary::add_scalar) return x + p0;
+  if constexpr (op == Unary::mul_scalar) return x * p0;
+  if constexpr (op == Unary::pow_scalar) return Math::pow(x, p0);
+  if constexpr (op == Unary::clamp) {
+    const V floored = Math::select(x < p0, p0, x);
+    return Math::select(floored > p1, p1, floored);
+  }
+  if constexpr (op == Unary::inside) {
+    return Math::select(x < p0, zero, Math::select(x <= p1, one, zero));
+  }
+}
+
+// z = op(a, b).
+template <Binary op, class Math, class V>
+UNROLL_HOST_DEVICE V binary_formula(V a, V b) {
+  const V zero = Math::set(0), one = Math::set(1);
+  if constexpr (op == Binary::add) return a + b;
+  if constexpr (op == Binary::sub) return a - b;
+  if constexpr (op == Binary::mul) return a * b;
+  if constexpr (op == Binary::div) return a / b;
+  // A NaN in a fails both comparisons with itself, one in b fails a > b: either way the NaN is what
+  // is chosen.
+  if constexpr (op == Binary::maximum) return Math::select(a != a, a, Math::select(a > b, a, b));
+  if constexpr (op == Binary::minimum) return Math::select(a != a, a, Math::select(a < b, a, b));
+  if constexpr (op == Binary::pow) return Math::pow(a, b);
+  if constexpr (op == Binary::share) {
+    return Math::select(a > b, one, Math::select(a == b, Math::set(0.5), zero));
+  }
+  if constexpr (op == Binary::tanh_pull) return a * (one - b * b);
+  if constexpr (op == Binary::sigmoid_pull) return a * (b * (one - b));
+  if constexpr (op == Binary::relu_pull) return Math::select(b > zero, a, zero);
+}
+
+// The comparison a op b, as the lanes' own mask type (bool for a scalar).
+template <Compare op, class V>
+UNROLL_HOST_DEVICE auto compare_formula(V a, V b) {
+  if constexpr (op == Compare::eq) return a == b;
+  if constexpr (op == Compare::ne) return a != b;
+  if constexpr (op == Compare::lt) return a < b;
+  if constexpr (op == Compare::le) return a <= b;
+  if constexpr (op == Compare::gt) return a > b;
+  if constexpr (op == Compare::ge) return a >= b;
+}
+
+}  // namespace unroll

@@ -1,0 +1,11 @@
+// What the per-element formulas of kernels/ are marked with: they are compiled for the CPU and for
+// the GPU.
+#pragma once
+
+// Always inlined on the CPU: a copy that the linker could share between instruction sets must never
+// be emitted.
+#ifdef __CUDACC__
+#define UNROLL_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define UNROLL_HOST_DEVICE inline __attribute__((always_inline))
+#endif
