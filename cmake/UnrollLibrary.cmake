@@ -2,7 +2,8 @@
 set(unroll_header_folders core io kernels autograd models inversion)
 
 # Sources write "core/tensor.h" (the repository root is an include directory), users write
-# <unroll/core/tensor.h>. In the build tree the second form goes through these links.
+# <unroll/core/tensor.h>. In the build tree the second form goes through these links; for an installed
+# tree see InstallHeaders.cmake.
 function(unroll_build_include_tree)
   file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/include/unroll")
   foreach(folder IN LISTS unroll_header_folders)
@@ -52,6 +53,5 @@ function(unroll_library target)
   target_include_directories(${target} ${scope}
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
-    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
-    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/unroll>)
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
