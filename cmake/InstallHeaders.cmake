@@ -1,10 +1,12 @@
-# Run at installation, with unroll_source, unroll_folders and unroll_destination set.
+# Writes the headers of unroll_folders, below unroll_source, to unroll_prefix as users see them.
+# Installation runs it with unroll_destination, which stands in the manifest, in place of the prefix.
 #
-# Inside the repository headers say "core/tensor.h". Installed, that name would be looked up on the
-# user's include path, where any project may have a core/tensor.h of its own. So the installed copies
-# say "unroll/core/tensor.h", and one include directory is enough.
+# Inside the repository headers say "core/tensor.h". A user's project may have a core/tensor.h of its
+# own, so the copies say "unroll/core/tensor.h".
+if(unroll_destination)
+  set(unroll_prefix "$ENV{DESTDIR}${unroll_destination}")
+endif()
 string(REPLACE ";" "|" unroll_names "${unroll_folders}")
-set(unroll_prefix "$ENV{DESTDIR}${unroll_destination}")
 foreach(folder IN LISTS unroll_folders)
   file(GLOB headers RELATIVE "${unroll_source}" "${unroll_source}/${folder}/*.h")
   foreach(header IN LISTS headers)
@@ -14,12 +16,12 @@ foreach(folder IN LISTS unroll_folders)
     if(EXISTS "${unroll_prefix}/${header}")
       file(READ "${unroll_prefix}/${header}" old)
     endif()
-    if(old STREQUAL text)
-      message(STATUS "Up-to-date: ${unroll_prefix}/${header}")
-    else()
-      message(STATUS "Installing: ${unroll_prefix}/${header}")
+    if(NOT old STREQUAL text)  # an unchanged header must not cause a rebuild
       file(WRITE "${unroll_prefix}/${header}" "${text}")
     endif()
-    list(APPEND CMAKE_INSTALL_MANIFEST_FILES "${unroll_destination}/${header}")
+    if(unroll_destination)
+      message(STATUS "Installing: ${unroll_prefix}/${header}")
+      list(APPEND CMAKE_INSTALL_MANIFEST_FILES "${unroll_destination}/${header}")
+    endif()
   endforeach()
 endforeach()

@@ -2,16 +2,28 @@
 set(unroll_header_folders core io kernels autograd models inversion)
 
 # Sources write "core/tensor.h" (the repository root is an include directory), users write
-# <unroll/core/tensor.h>. In the build tree the second form goes through these links; for an installed
-# tree see InstallHeaders.cmake.
+# <unroll/core/tensor.h>. In this project's own build tree the second form goes through links. Inside
+# another project, where "core/tensor.h" may be a header of that project, users get the headers as
+# they would be installed; see InstallHeaders.cmake.
 function(unroll_build_include_tree)
-  file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/include/unroll")
-  foreach(folder IN LISTS unroll_header_folders)
-    set(link "${PROJECT_BINARY_DIR}/include/unroll/${folder}")
-    if(NOT EXISTS "${link}")
-      file(CREATE_LINK "${PROJECT_SOURCE_DIR}/${folder}" "${link}" SYMBOLIC)
-    endif()
-  endforeach()
+  if(PROJECT_IS_TOP_LEVEL)
+    file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/include/unroll")
+    foreach(folder IN LISTS unroll_header_folders)
+      set(link "${PROJECT_BINARY_DIR}/include/unroll/${folder}")
+      if(NOT EXISTS "${link}")
+        file(CREATE_LINK "${PROJECT_SOURCE_DIR}/${folder}" "${link}" SYMBOLIC)
+      endif()
+    endforeach()
+  else()
+    foreach(folder IN LISTS unroll_header_folders)
+      file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.h")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${headers})
+    endforeach()
+    set(unroll_source "${PROJECT_SOURCE_DIR}")
+    set(unroll_folders "${unroll_header_folders}")
+    set(unroll_prefix "${PROJECT_BINARY_DIR}/include/unroll")
+    include("${PROJECT_SOURCE_DIR}/cmake/InstallHeaders.cmake")
+  endif()
 endfunction()
 
 # unroll_library(<target> EXPORT_NAME <name> FOLDERS <folder>... [LINKS <target>...]
@@ -51,7 +63,11 @@ function(unroll_library target)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME})
   target_compile_features(${target} ${scope} cxx_std_20)
   target_include_directories(${target} ${scope}
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  if(PROJECT_IS_TOP_LEVEL)
+    target_include_directories(${target} ${scope} $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  elseif(sources)
+    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
+  endif()
 endfunction()
