@@ -14,6 +14,11 @@ target_compile_options(unroll_options INTERFACE -ffp-contract=off
   # Kernels take structs by designated initialisers and leave out what they do not use.
   -Wno-missing-field-initializers)
 
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # False alarms on std::string's operator+ (gcc.gnu.org/PR105651).
+  target_compile_options(unroll_options INTERFACE -Wno-restrict)
+endif()
+
 if(UNROLL_WERROR)
   target_compile_options(unroll_options INTERFACE -Werror)
 endif()

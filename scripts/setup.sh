@@ -46,10 +46,11 @@ has_header() {
 has_package() {
   case $1 in
     g++) [ -n "${CXX:-}" ] || has_command g++ || has_command clang++ ;;
-    cmake | git | sed) has_command "$1" ;;
+    cmake | git) has_command "$1" ;;
     ninja-build) has_command ninja || has_command make ;;
     clang) has_command clang++ ;;
     clang-format-14) has_command clang-format-14 ;;
+    pkg-config) has_command pkg-config ;;
     libeigen3-dev) has_header eigen3/Eigen/Core || has_header Eigen/Core ;;
     nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
