@@ -1,11 +1,11 @@
 // One vector type over the compilers' vector extensions, templated on the real type and the width
 // in bytes.
 //
-//   using S = Simd<float>;                         // as wide as the instruction set this file is
-//   compiled for S::Vec v = S::load(x);                         // S::lanes numbers; + - * / work
-//   lane by lane S::store(y, S::fma(S::sigmoid(v), v, S::set(1)));
+//   using S = Simd<float>;      // as wide as the instruction set this file is compiled for
+//   S::Vec v = S::load(x);      // S::lanes numbers; + - * / work lane by lane
+//   S::store(y, S::fma(S::sigmoid(v), v, S::set(1)));
 //
-// Include it only from kernels/*.cpp that are compiled once per instruction set: everything lives
+// Include it only from kernels/*.cpp, which are compiled once per instruction set: everything lives
 // in the plain namespace of that copy (UNROLL_ISA_NS) and is inlined, so the linker has nothing to
 // merge between the copies. For the same reason these files include no standard header that emits
 // code.
@@ -66,9 +66,9 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-// What exp needs to know about a real type: its layout, and e^r - 1 - r = r^2 q(r) for |r| <=
-// ln(2)/2 (minimax; q from the highest power down). ln2 is split so that n * ln2_high is exact for
-// every exponent n.
+// What exp needs to know about a real type: its layout, and e^r - 1 - r = r^2 q(r) for
+// |r| <= ln(2)/2 (minimax; q from the highest power down). ln2 is split so that n * ln2_high is
+// exact for every exponent n.
 template <class Real>
 struct ExpTraits;
 
@@ -76,8 +76,8 @@ template <>
 struct ExpTraits<float> {
   using Int = std::int32_t;
   static constexpr int exponent_bias = 127, mantissa_bits = 23;
-  static constexpr float round_to_int =
-      0x1.8p23f;  // x + this - this rounds x; the sum's low bits are the integer
+  // x + this - this rounds x to an integer, which the low bits of the sum then hold.
+  static constexpr float round_to_int = 0x1.8p23f;
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
   static constexpr float q[] = {0x1.6bec02p-10f, 0x1.12279cp-7f, 0x1.555674p-5f, 0x1.5554b0p-3f,
                                 0x1.fffffep-2f};

@@ -1,0 +1,164 @@
+// GRU over a padded batch of sequences, one layer, one direction (Cho et al. 2014, with the reset
+// gate applied after the product, as in PyTorch and cuDNN; gate order r, z, n):
+//
+//   r = sigmoid(w_ir x[t] + b_ir + w_hr h[t] + b_hr)
+//   z = sigmoid(w_iz x[t] + b_iz + w_hz h[t] + b_hz)
+//   n = tanh(w_in x[t] + b_in + r (w_hn h[t] + b_hn))
+//   h[t+1] = (1 - z) n + z h[t]
+//
+//   cpu::gru_forward<float>(shape, {.x = x, .w_ih = w_ih, .w_hh = w_hh, .h = h, .h_n = h_n,
+//                                   .scratch = scratch});
+//
+// Lengths, sizes, threads and determinism: kernels/recurrent.h.
+#pragma once
+
+#include "kernels/real.h"
+#include "kernels/recurrent.h"
+
+namespace unroll {
+
+using GruShape = RecurrentShape;
+using GruSizes = RecurrentSizes;
+
+template <class Real>
+struct GruForward {
+  const Real* x;               // [T,N,I]
+  const Real* w_ih;            // [3H,I]
+  const Real* w_hh;            // [3H,H]
+  const Real* b_ih = nullptr;  // [3H], or null for zero
+  const Real* b_hh = nullptr;  // [3H], or null for zero
+  Real* h;                     // [T+1,N,H], rows h_stride apart; h[0] is read, h[1..T] written
+  Real* h_n = nullptr;         // [N,H] after the last valid step, or null if not wanted
+  Real* saved = nullptr;       // gru_sizes().saved, or null in inference
+  Real* scratch;               // gru_sizes().forward_scratch
+};
+
+// Cotangents of the outputs -> cotangents of the inputs, in K directions. A null cotangent is zero;
+// a null result is not wanted and costs nothing. Each result is beta * result + (its value), for
+// beta 0 (written without being read) or 1.
+template <class Real>
+struct GruPullback {
+  const Real* x = nullptr;     // [T,N,I]; may be null if dw_ih is
+  const Real* w_ih = nullptr;  // [3H,I]; may be null if dx is
+  const Real* w_hh;            // [3H,H]
+  const Real* h;               // [T+1,N,H], rows h_stride apart
+  const Real* saved;           // as the forward pass left it
+
+  const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of h[1..T]
+  std::int64_t dy_stride = 0;  // 0 means H
+  const Real* dh_n = nullptr;  // [K,N,H]
+
+  Real* dx = nullptr;     // [K,T,N,I]
+  Real* dh0 = nullptr;    // [K,N,H]
+  Real* dw_ih = nullptr;  // [K,3H,I]
+  Real* dw_hh = nullptr;  // [K,3H,H]
+  Real* db_ih = nullptr;  // [K,3H]
+  Real* db_hh = nullptr;  // [K,3H]
+  Real beta_dx = 0, beta_dh0 = 0;
+  Real beta_dw_ih = 0, beta_dw_hh = 0, beta_db_ih = 0, beta_db_hh = 0;
+
+  Real* scratch;  // gru_sizes().pullback_scratch
+};
+
+// Tangents of the inputs -> tangents of the outputs, in K directions. A null tangent is zero; a
+// null result is not wanted. Padding of dx is never read, dy there is zero.
+template <class Real>
+struct GruPushforward {
+  const Real* x = nullptr;     // [T,N,I]; may be null if dw_ih is
+  const Real* w_ih = nullptr;  // [3H,I]; may be null if dx is
+  const Real* w_hh;            // [3H,H]
+  const Real* h;               // [T+1,N,H], rows h_stride apart
+  const Real* saved;           // as the forward pass left it
+
+  const Real* dx = nullptr;     // [K,T,N,I]
+  const Real* dh0 = nullptr;    // [K,N,H]
+  const Real* dw_ih = nullptr;  // [K,3H,I]
+  const Real* dw_hh = nullptr;  // [K,3H,H]
+  const Real* db_ih = nullptr;  // [K,3H]
+  const Real* db_hh = nullptr;  // [K,3H]
+
+  Real* dy = nullptr;          // [K,T,N,H], rows dy_stride apart: tangent of h[1..T]
+  std::int64_t dy_stride = 0;  // 0 means H
+  Real* dh_n = nullptr;        // [K,N,H]
+
+  Real* scratch;  // gru_sizes().pushforward_scratch
+};
+
+// Real: float, double.
+namespace cpu {
+
+template <class Real>
+GruSizes gru_sizes(const GruShape&) noexcept;
+
+template <class Real>
+void gru_forward(const GruShape&, const GruForward<Real>&) noexcept;
+
+template <class Real>
+void gru_pullback(const GruShape&, const GruPullback<Real>&) noexcept;
+
+template <class Real>
+void gru_pushforward(const GruShape&, const GruPushforward<Real>&) noexcept;
+
+}  // namespace cpu
+
+// ---- The cell, once for every machine. Math: ScalarCell, or Simd for vectors.
+
+// n_x = w_in x + b_in and n_h = w_hn h + b_hn are what the reset gate stands between.
+template <class Math>
+struct GruPre {
+  typename Math::Vec n_x, r, z, n_h;  // before the activations, or tangents or cotangents of that
+};
+
+template <class Math>
+struct GruGates {
+  typename Math::Vec r, z, n, n_h;
+};
+
+template <class Math>
+UNROLL_HOST_DEVICE GruGates<Math> gru_activate(const GruPre<Math>& pre) {
+  const auto r = Math::sigmoid(pre.r);
+  return {r, Math::sigmoid(pre.z), Math::tanh(Math::fma(r, pre.n_h, pre.n_x)), pre.n_h};
+}
+
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec gru_step(const GruGates<Math>& gate,
+                                               typename Math::Vec h_before) {
+  return Math::fma(gate.z, h_before - gate.n, gate.n);
+}
+
+template <class Math>
+struct GruCotangents {
+  GruPre<Math> pre;
+  typename Math::Vec h_before;  // along z h[t] alone; the products come on top
+};
+
+// Cotangent of h[t+1] -> of the gates before their activations and of h[t].
+template <class Math>
+UNROLL_HOST_DEVICE GruCotangents<Math> gru_step_pullback(const GruGates<Math>& gate,
+                                                         typename Math::Vec h_before,
+                                                         typename Math::Vec dh) {
+  const auto one = Math::set(1);
+  const auto dz = dh * (h_before - gate.n);
+  const auto dn = dh * (one - gate.z) * Math::fnma(gate.n, gate.n, one);
+  return {.pre = {.n_x = dn,
+                  .r = dn * gate.n_h * Math::fnma(gate.r, gate.r, gate.r),
+                  .z = dz * Math::fnma(gate.z, gate.z, gate.z),
+                  .n_h = dn * gate.r},
+          .h_before = dh * gate.z};
+}
+
+// Tangents of the gates before their activations and of h[t] -> of h[t+1].
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec gru_step_pushforward(const GruGates<Math>& gate,
+                                                           typename Math::Vec h_before,
+                                                           const GruPre<Math>& pre,
+                                                           typename Math::Vec dh_before) {
+  const auto one = Math::set(1);
+  const auto dr = pre.r * Math::fnma(gate.r, gate.r, gate.r);
+  const auto dz = pre.z * Math::fnma(gate.z, gate.z, gate.z);
+  const auto dn = Math::fma(dr, gate.n_h, Math::fma(gate.r, pre.n_h, pre.n_x)) *
+                  Math::fnma(gate.n, gate.n, one);
+  return Math::fma(dz, h_before - gate.n, Math::fma(gate.z, dh_before - dn, dn));
+}
+
+}  // namespace unroll
