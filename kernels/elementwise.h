@@ -211,7 +211,8 @@ UNROLL_HOST_DEVICE V unary_formula(V x, V p0, V p1) {
   if constexpr (op == Unary::sin) return Math::sin(x);
   if constexpr (op == Unary::cos) return Math::cos(x);
   if constexpr (op == Unary::tanh) return Math::tanh(x);
-  if constexpr (op == Unary::one_minus_square) return one - x * x;
+  // As a product: 1 - x x loses all digits near 1.
+  if constexpr (op == Unary::one_minus_square) return (one - x) * (one + x);
   if constexpr (op == Unary::sigmoid) return Math::sigmoid(x);
   if constexpr (op == Unary::sigmoid_slope) return x * (one - x);
   if constexpr (op == Unary::relu) return Math::select(x <= zero, zero, x);
@@ -251,7 +252,7 @@ UNROLL_HOST_DEVICE V binary_formula(V a, V b) {
   if constexpr (op == Binary::share) {
     return Math::select(a > b, one, Math::select(a == b, Math::set(0.5), zero));
   }
-  if constexpr (op == Binary::tanh_pull) return a * (one - b * b);
+  if constexpr (op == Binary::tanh_pull) return a * ((one - b) * (one + b));
   if constexpr (op == Binary::sigmoid_pull) return a * (b * (one - b));
   if constexpr (op == Binary::relu_pull) return Math::select(b > zero, a, zero);
 }
