@@ -104,6 +104,43 @@ for home in "$root" "/somewhere/else"; do
   fi
 done
 
+# The scripts themselves, in a clone whose path has a space and called from elsewhere. cmake and ctest
+# only write down their calls; the rest of the machine is the real one.
+clone="$work/a clone"
+mkdir -p "$clone"
+cp -r "$root/scripts" "$clone/scripts"
+machine
+for tool in cmake ctest ninja; do
+  printf '#!/bin/bash\necho "%s $*" >>"%s/calls"\n' "$tool" "$work" >"$work/bin/$tool"
+  chmod +x "$work/bin/$tool"
+done
+run_script() {
+  : >"$work/calls"
+  status=0
+  (cd / && PATH="$work/bin:$PATH" UNROLL_BUILD_DIR='' CMAKE_GENERATOR='' "$clone/scripts/$@") \
+    >"$work/out" 2>&1 </dev/null || status=$?
+}
+# What the scripts need is installed wherever this test was built, but not always by apt's names.
+sed -i 's/^has_package() {/has_package() { return 0; }\nreal_has_package() {/' \
+  "$clone/scripts/setup.sh"
+
+run_script test.sh -R "Two words"
+check "test.sh: succeeds" [ $status -eq 0 ]
+check "test.sh: tests are on" \
+  grep -q "^cmake -S $clone -B $clone/build -G Ninja .*-DUNROLL_TESTS=ON" "$work/calls"
+check "test.sh: builds everything" grep -qx "cmake --build $clone/build --parallel [0-9]*" \
+  "$work/calls"
+check "test.sh: passes arguments on" \
+  called "ctest --output-on-failure --parallel 2 -R Two words"
+
+# How it goes on after building needs a real command.
+run_script demo.sh
+check "demo.sh: asks for nothing that only tests need" \
+  grep -q "^cmake -S $clone -B $clone/build -G Ninja .*-DUNROLL_TESTS=OFF" "$work/calls"
+check "demo.sh: builds the command only" \
+  grep -qx "cmake --build $clone/build --parallel [0-9]* --target unroll_cli" "$work/calls"
+check "demo.sh: fails without the command" [ $status -ne 0 ]
+
 if [ $failures -gt 0 ]; then
   echo "$failures failed"
   exit 1
