@@ -1,9 +1,12 @@
 // The cpu:: functions of the general kernels: each calls the copy for the instruction set in use.
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
+#include "kernels/gather.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "kernels/optimizer.h"
 #include "kernels/reduction.h"
+#include "kernels/softmax.h"
 
 namespace unroll {
 
@@ -36,8 +39,7 @@ void cpu::copy(const Strided& space, const CopyArgs<To, From>& args) noexcept {
   switch (isa()) {
     UNROLL_IF_AVX512(case Isa::avx512 : return avx512::copy<To, From>(space, args);)
     UNROLL_IF_AVX2(case Isa::avx2 : return avx2::copy<To, From>(space, args);)
-    default:
-      return base::copy<To, From>(space, args);
+    default: return base::copy<To, From>(space, args);
   }
 }
 
@@ -64,5 +66,31 @@ UNROLL_DISPATCH_FOR(std::int64_t, reduce, void, ReduceShape, ReduceArgs)
 
 UNROLL_DISPATCH_SHAPE(matmul_scratch, std::size_t, MatmulShape)
 UNROLL_DISPATCH(matmul, void, MatmulShape, MatmulArgs)
+
+UNROLL_DISPATCH(softmax, void, SoftmaxShape, SoftmaxArgs)
+UNROLL_DISPATCH(softmax_pull, void, SoftmaxShape, SoftmaxLinear)
+UNROLL_DISPATCH(softmax_push, void, SoftmaxShape, SoftmaxLinear)
+
+UNROLL_DISPATCH(index_select, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH_FOR(std::int64_t, index_select, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH_FOR(bool, index_select, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH(take_along, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH_FOR(std::int64_t, take_along, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH_FOR(bool, take_along, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH(index_add, void, GatherShape, GatherArgs)
+UNROLL_DISPATCH(put_along_add, void, GatherShape, GatherArgs)
+
+// A plain loop, for which no instruction set is worth a copy.
+std::int64_t cpu::first_bad_index(const IndexRange& range, const IndexArgs& args) noexcept {
+  for (std::int64_t i = 0; i < range.count; i++) {
+    if (args.index[i] < 0 || args.index[i] >= range.n) return i;
+  }
+  return -1;
+}
+
+UNROLL_DISPATCH(sgd, void, SgdShape, SgdArgs)
+UNROLL_DISPATCH(adam, void, AdamShape, AdamArgs)
+UNROLL_DISPATCH(sum_of_squares, double, FlatShape, FlatArgs)
+UNROLL_DISPATCH(scale, void, FlatShape, ScaleArgs)
 
 }  // namespace unroll
