@@ -49,6 +49,12 @@ function(unroll_add_hot_kernels target)
   if(NOT hot)
     return()
   endif()
+  # Optimised in every configuration: what is not inlined in a hot file is a symbol that the linker may
+  # hand to code of a lesser instruction set. The sanitizers make -O3 unbearably slow to compile.
+  set(optimise -O3)
+  if(UNROLL_SANITIZE)
+    set(optimise -O2)
+  endif()
   foreach(isa IN LISTS UNROLL_ISAS)
     set(objects unroll_hot_${isa})
     add_library(${objects} OBJECT ${hot})
@@ -57,9 +63,7 @@ function(unroll_add_hot_kernels target)
     if(unroll_openmp)
       target_link_libraries(${objects} PRIVATE OpenMP::OpenMP_CXX)
     endif()
-    # -O3 in every configuration: what is not inlined here is a symbol that the linker may hand to
-    # code of a lesser instruction set.
-    target_compile_options(${objects} PRIVATE -O3 -fno-math-errno -Wno-psabi ${unroll_isa_flags_${isa}})
+    target_compile_options(${objects} PRIVATE ${optimise} -fno-math-errno -Wno-psabi ${unroll_isa_flags_${isa}})
     target_compile_definitions(${objects} PRIVATE UNROLL_ISA_NS=${isa})
     foreach(built IN LISTS UNROLL_ISAS)
       string(TOUPPER ${built} upper)
