@@ -1,0 +1,146 @@
+#include "io/elements.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <memory>
+
+namespace unroll {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "files are read and written as the memory of a little-endian machine lies");
+
+constexpr std::size_t kStep = 1 << 18;  // bytes read at once
+
+/// Element types that need more than a cast.
+struct Half {
+  std::uint16_t bits;
+};
+struct Brain {
+  std::uint16_t bits;
+};
+
+float widen(Brain b) noexcept { return std::bit_cast<float>(std::uint32_t{b.bits} << 16); }
+
+// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
+float widen(Half h) noexcept {
+  const std::uint32_t sign = std::uint32_t{h.bits & 0x8000u} << 16;
+  const std::uint32_t exponent = h.bits >> 10 & 31u, fraction = h.bits & 1023u;
+  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
+    const float value = static_cast<float>(fraction) * 0x1p-24f;
+    return sign ? -value : value;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255u : exponent + 112u;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+template <class T>
+T load(const std::byte* from, bool swap) noexcept {
+  std::byte raw[sizeof(T)];
+  std::memcpy(raw, from, sizeof(T));
+  if (swap) std::reverse(raw, raw + sizeof(T));
+  T value;
+  std::memcpy(&value, raw, sizeof(T));
+  return value;
+}
+
+template <class T, class To, class F>
+void decode(const std::byte* from, std::size_t count, bool swap, void* target, F convert) {
+  To* to = static_cast<To*>(target);
+  for (std::size_t i = 0; i < count; i++) to[i] = convert(load<T>(from + i * sizeof(T), swap));
+}
+
+template <class T>
+void decode_integer(const std::byte* from, std::size_t count, bool swap, void* target) {
+  decode<T, std::int64_t>(from, count, swap, target, [](T v) { return std::int64_t{v}; });
+}
+
+void decode_step(InputFile& file, Element element, const std::byte* from, std::size_t count,
+                 bool swap, void* to) {
+  switch (element) {
+    case Element::boolean:
+      return decode<std::uint8_t, bool>(from, count, swap, to, [](auto v) { return v != 0; });
+    case Element::int8: return decode_integer<std::int8_t>(from, count, swap, to);
+    case Element::int16: return decode_integer<std::int16_t>(from, count, swap, to);
+    case Element::int32: return decode_integer<std::int32_t>(from, count, swap, to);
+    case Element::int64: return decode_integer<std::int64_t>(from, count, swap, to);
+    case Element::uint8: return decode_integer<std::uint8_t>(from, count, swap, to);
+    case Element::uint16: return decode_integer<std::uint16_t>(from, count, swap, to);
+    case Element::uint32: return decode_integer<std::uint32_t>(from, count, swap, to);
+    case Element::uint64:
+      return decode<std::uint64_t, std::int64_t>(from, count, swap, to, [&](std::uint64_t v) {
+        if (v >> 63) file.fail("holds the uint64 " + std::to_string(v) + ", beyond int64");
+        return static_cast<std::int64_t>(v);
+      });
+    case Element::float16:
+      return decode<Half, float>(from, count, swap, to, [](Half v) { return widen(v); });
+    case Element::bfloat16:
+      return decode<Brain, float>(from, count, swap, to, [](Brain v) { return widen(v); });
+    case Element::float32:
+      return decode<float, float>(from, count, swap, to, [](float v) { return v; });
+    case Element::float64:
+      return decode<double, double>(from, count, swap, to, [](double v) { return v; });
+  }
+}
+
+// The file's bytes are the tensor's bytes. A bool is not: it may only be 0 or 1 in memory.
+bool is_held_as_it_is(Element element, ByteOrder order) noexcept {
+  return order == ByteOrder::little &&
+         (element == Element::float32 || element == Element::float64 || element == Element::int64);
+}
+
+}  // namespace
+
+std::size_t size_of(Element element) noexcept {
+  switch (element) {
+    case Element::boolean:
+    case Element::int8:
+    case Element::uint8: return 1;
+    case Element::int16:
+    case Element::uint16:
+    case Element::float16:
+    case Element::bfloat16: return 2;
+    case Element::int32:
+    case Element::uint32:
+    case Element::float32: return 4;
+    default: return 8;
+  }
+}
+
+Dtype held_as(Element element) noexcept {
+  switch (element) {
+    case Element::boolean: return Dtype::boolean;
+    case Element::float16:
+    case Element::bfloat16:
+    case Element::float32: return Dtype::float32;
+    case Element::float64: return Dtype::float64;
+    default: return Dtype::int64;
+  }
+}
+
+Tensor read_elements(InputFile& file, Element element, ByteOrder order, const Shape& shape) {
+  const auto count = static_cast<std::uint64_t>(shape.numel());
+  const std::size_t width = size_of(element);
+  if (count > file.left() / width)
+    file.fail("is truncated: shape " + to_string(shape) + " needs " + std::to_string(count) +
+              " elements of " + std::to_string(width) + " bytes, but " +
+              std::to_string(file.left()) + " bytes are left");
+  Tensor out = empty(shape, held_as(element));
+  auto* to = static_cast<std::byte*>(out.mutable_raw_data());
+  if (is_held_as_it_is(element, order)) {
+    file.read(to, count * width);
+    return out;
+  }
+  const std::size_t held = size_of(out.dtype()), most = kStep / width;
+  const auto buffer = std::make_unique<std::byte[]>(std::min<std::uint64_t>(most, count) * width);
+  for (std::uint64_t done = 0; done < count;) {
+    const std::size_t step = std::min<std::uint64_t>(most, count - done);
+    file.read(buffer.get(), step * width);
+    decode_step(file, element, buffer.get(), step, order == ByteOrder::big, to + done * held);
+    done += step;
+  }
+  return out;
+}
+
+}  // namespace unroll

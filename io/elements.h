@@ -1,0 +1,45 @@
+// Numbers as files hold them, and how a tensor holds them once read.
+//
+//   Tensor x = read_elements(file, Element::float16, ByteOrder::little, {2, 3});   // float32
+//
+// float32, float64, int64 and bool are held as they are; the narrower integers and uint64 become
+// int64, float16 and bfloat16 become float32: all exact. Shared by the readers of this folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/tensor.h"
+#include "io/input_file.h"
+
+namespace unroll {
+
+enum class Element : std::uint8_t {
+  boolean,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  float16,
+  bfloat16,
+  float32,
+  float64
+};
+
+enum class ByteOrder : std::uint8_t { little, big };
+
+/// Bytes of one element in a file.
+std::size_t size_of(Element element) noexcept;
+/// The type of the tensor that holds them.
+Dtype held_as(Element element) noexcept;
+
+/// Reads a row-major tensor from the file's position, in steps. The size is checked against the
+/// file before anything is allocated. Throws Error where the file is too short, and for a uint64
+/// beyond int64. A bool is any byte that is not 0.
+Tensor read_elements(InputFile& file, Element element, ByteOrder order, const Shape& shape);
+
+}  // namespace unroll
