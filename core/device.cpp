@@ -6,12 +6,9 @@ namespace unroll {
 
 std::string name(Device device) {
   switch (device.kind) {
-    case DeviceKind::cpu:
-      return "cpu";
-    case DeviceKind::cuda:
-      return "cuda:" + std::to_string(device.index);
-    case DeviceKind::sim:
-      return "sim";
+    case DeviceKind::cpu: return "cpu";
+    case DeviceKind::cuda: return "cuda:" + std::to_string(device.index);
+    case DeviceKind::sim: return "sim";
   }
   return "?";
 }

@@ -4,14 +4,10 @@ namespace unroll {
 
 const char* name(Dtype dtype) noexcept {
   switch (dtype) {
-    case Dtype::float32:
-      return "float32";
-    case Dtype::float64:
-      return "float64";
-    case Dtype::int64:
-      return "int64";
-    case Dtype::boolean:
-      return "bool";
+    case Dtype::float32: return "float32";
+    case Dtype::float64: return "float64";
+    case Dtype::int64: return "int64";
+    case Dtype::boolean: return "bool";
   }
   return "?";
 }

@@ -41,10 +41,8 @@ constexpr Dtype dtype_of() noexcept {
 template <class F>
 decltype(auto) with_real(Dtype dtype, F&& f) {
   switch (dtype) {
-    case Dtype::float32:
-      return f(float{});
-    case Dtype::float64:
-      return f(double{});
+    case Dtype::float32: return f(float{});
+    case Dtype::float64: return f(double{});
     default:
       fail("dtype", std::string("expected float32 or float64 but got ") + name(dtype) +
                         "; convert with to()");
@@ -55,14 +53,10 @@ decltype(auto) with_real(Dtype dtype, F&& f) {
 template <class F>
 decltype(auto) with_dtype(Dtype dtype, F&& f) {
   switch (dtype) {
-    case Dtype::float32:
-      return f(float{});
-    case Dtype::float64:
-      return f(double{});
-    case Dtype::int64:
-      return f(std::int64_t{});
-    case Dtype::boolean:
-      break;
+    case Dtype::float32: return f(float{});
+    case Dtype::float64: return f(double{});
+    case Dtype::int64: return f(std::int64_t{});
+    case Dtype::boolean: break;
   }
   return f(bool{});
 }

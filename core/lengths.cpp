@@ -1,32 +1,35 @@
 #include "core/lengths.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/error.h"
 
 namespace unroll {
 
 struct Lengths::Data {
-  std::vector<std::int64_t> length, order, active;
+  memory::Vector<std::int64_t> length, order, active;
   std::int64_t total = 0;
 };
 
-Lengths::Lengths(std::vector<std::int64_t> lengths) {
-  auto data = std::make_shared<Data>();
-  for (std::int64_t n : lengths)
+Lengths::Lengths(std::span<const std::int64_t> lengths) {
+  std::int64_t longest = 0;
+  for (std::int64_t n : lengths) {
     if (n < 0) fail("lengths", std::to_string(n) + " is negative");
-  data->order.resize(lengths.size());
-  std::iota(data->order.begin(), data->order.end(), 0);
-  std::stable_sort(data->order.begin(), data->order.end(),
-                   [&](std::int64_t a, std::int64_t b) { return lengths[a] > lengths[b]; });
-  const std::int64_t longest = lengths.empty() ? 0 : lengths[data->order[0]];
+    longest = std::max(longest, n);
+  }
+  auto data = std::allocate_shared<Data>(memory::Allocator<Data>());
+  data->length.assign(lengths.begin(), lengths.end());
   data->active.assign(longest, 0);
   for (std::int64_t n : lengths) {
     data->total += n;
     for (std::int64_t t = 0; t < n; t++) data->active[t]++;
   }
-  data->length = std::move(lengths);
+  // Counting sort, descending and stable: a sequence of length n comes after all longer ones.
+  memory::Vector<std::int64_t> next(longest + 1, 0);
+  for (std::int64_t n = 0; n < longest; n++) next[n] = data->active[n];
+  data->order.resize(lengths.size());
+  for (std::size_t i = 0; i < lengths.size(); i++)
+    data->order[next[lengths[i]]++] = static_cast<std::int64_t>(i);
   data_ = std::move(data);
 }
 
@@ -38,9 +41,8 @@ std::int64_t Lengths::longest() const noexcept {
 }
 std::int64_t Lengths::total() const noexcept { return data_ ? data_->total : 0; }
 
-const std::vector<std::int64_t>& Lengths::values() const noexcept {
-  static const std::vector<std::int64_t> none;
-  return data_ ? data_->length : none;
+std::span<const std::int64_t> Lengths::values() const noexcept {
+  return data_ ? std::span<const std::int64_t>(data_->length) : std::span<const std::int64_t>();
 }
 
 LengthsView Lengths::view(const char* op, std::int64_t T, std::int64_t N) const {

@@ -9,8 +9,11 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
-#include <vector>
+#include <span>
+
+#include "core/memory.h"
 
 namespace unroll {
 
@@ -25,15 +28,19 @@ struct LengthsView {
 class Lengths {
  public:
   Lengths() = default;  // full sequences
-  explicit Lengths(std::vector<std::int64_t> lengths);
+  explicit Lengths(std::span<const std::int64_t> lengths);
+  explicit Lengths(const std::vector<std::int64_t>& lengths)
+      : Lengths(std::span<const std::int64_t>(lengths)) {}
+  Lengths(std::initializer_list<std::int64_t> lengths)
+      : Lengths(std::span<const std::int64_t>(lengths.begin(), lengths.size())) {}
 
   /// False for the default: every sequence is full.
   explicit operator bool() const noexcept { return data_ != nullptr; }
 
-  std::int64_t batch() const noexcept;    // N
-  std::int64_t longest() const noexcept;  // max over the batch; 0 if there is none
-  std::int64_t total() const noexcept;    // sum of the lengths
-  const std::vector<std::int64_t>& values() const noexcept;
+  std::int64_t batch() const noexcept;                    // N
+  std::int64_t longest() const noexcept;                  // max over the batch; 0 if there is none
+  std::int64_t total() const noexcept;                    // sum of the lengths
+  std::span<const std::int64_t> values() const noexcept;  // [N]
 
   /// View for kernels over T steps, valid while this object or a copy lives. Throws Error, naming
   /// `op`, unless there are exactly N lengths, all in 0..T.

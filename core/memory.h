@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace unroll::memory {
 
@@ -31,5 +32,20 @@ void reset_peak() noexcept;
 
 /// Returns to the system what this thread's cache and the centre hold.
 void trim() noexcept;
+
+/// For standard containers whose memory shall come from the pool.
+template <class T>
+struct Allocator {
+  using value_type = T;
+  Allocator() = default;
+  template <class U>
+  Allocator(const Allocator<U>&) noexcept {}
+  T* allocate(std::size_t n) { return static_cast<T*>(memory::allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { memory::deallocate(p, n * sizeof(T)); }
+  friend bool operator==(Allocator, Allocator) noexcept { return true; }
+};
+
+template <class T>
+using Vector = std::vector<T, Allocator<T>>;
 
 }  // namespace unroll::memory

@@ -11,6 +11,12 @@ Shape::Shape(const std::int64_t* sizes, int rank) : rank_(rank) {
   std::copy_n(sizes, rank, size_);
 }
 
+Axes::Axes(std::initializer_list<int> list) : count(static_cast<int>(list.size())) {
+  if (list.size() > Shape::max_rank)
+    fail("axes", "a tensor has at most " + std::to_string(Shape::max_rank) + " axes");
+  std::copy(list.begin(), list.end(), axis);
+}
+
 std::int64_t Shape::numel() const {
   // A zero anywhere makes the product zero, however large the others are.
   std::int64_t product = 1;

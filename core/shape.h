@@ -53,6 +53,20 @@ class Shape {
   std::int64_t size_[max_rank] = {};
 };
 
+/// A short list of axes, held inline; converts from one axis or a braced list.
+struct Axes {
+  int count = 0;
+  int axis[Shape::max_rank] = {};
+
+  Axes() = default;
+  Axes(int single) : count(1), axis{single} {}
+  /// Throws Error for more than max_rank axes.
+  Axes(std::initializer_list<int> list);
+
+  const int* begin() const noexcept { return axis; }
+  const int* end() const noexcept { return axis + count; }
+};
+
 /// "[2,3]"; "[]" for rank 0.
 std::string to_string(const Shape& shape);
 

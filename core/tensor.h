@@ -21,6 +21,7 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/memory.h"
 #include "core/shape.h"
 
 namespace unroll {
@@ -143,7 +144,8 @@ class Tensor {
   detail::TensorNode* node_ = nullptr;
 };
 
-using Tensors = std::vector<Tensor>;
+/// A list of tensors, its memory from the pool.
+using Tensors = memory::Vector<Tensor>;
 
 // ---- creation. Errors: a negative or overflowing shape, a device that is not built in, no memory.
 

@@ -1,7 +1,5 @@
 #include "core/view.h"
 
-#include "core/memory.h"
-
 namespace unroll::view {
 namespace {
 
@@ -79,13 +77,13 @@ Tensor transpose(const Tensor& x, int axis0, int axis1) {
   return strided(x, shape, strides, 0);
 }
 
-Tensor permute(const Tensor& x, const std::vector<int>& order) {
-  if (static_cast<int>(order.size()) != x.rank())
-    fail("permute", std::to_string(order.size()) + " axes for shape " + to_string(x.shape()));
+Tensor permute(const Tensor& x, const Axes& order) {
+  if (order.count != x.rank())
+    fail("permute", std::to_string(order.count) + " axes for shape " + to_string(x.shape()));
   Shape shape = x.shape(), strides = x.strides();
   unsigned seen = 0;
   for (int i = 0; i < x.rank(); i++) {
-    const int from = normal_axis("permute", order[i], x.rank());
+    const int from = normal_axis("permute", order.axis[i], x.rank());
     if (seen >> from & 1) fail("permute", "axis " + std::to_string(from) + " is named twice");
     seen |= 1u << from;
     shape[i] = x.shape()[from];

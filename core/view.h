@@ -22,7 +22,7 @@ Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t end,
 Tensor select(const Tensor& x, int axis, std::int64_t i);
 Tensor transpose(const Tensor& x, int axis0, int axis1);
 /// Axis i of the result is axis order[i] of x.
-Tensor permute(const Tensor& x, const std::vector<int>& order);
+Tensor permute(const Tensor& x, const Axes& order);
 /// Repeats axes of size 1 (and new ones at the left) without a copy.
 Tensor expand(const Tensor& x, const Shape& shape);
 /// Inserts an axis of size 1 that becomes `axis`; -rank-1 <= axis <= rank.

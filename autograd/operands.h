@@ -1,0 +1,117 @@
+// What every op does with its operands before it calls a kernel. Private to autograd/*.cpp.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "autograd/ops.h"
+#include "autograd/record.h"
+#include "core/memory.h"
+#include "core/view.h"
+#include "kernels/strided.h"
+
+// One switch on the device: calls the kernel of the tensors' backend.
+#define UNROLL_ON_DEVICE(device, ...)                     \
+  switch ((device).kind) {                                \
+    case DeviceKind::cpu: cpu::__VA_ARGS__; break;        \
+    default: require_built_in("kernel", (device)); break; \
+  }
+
+namespace unroll::detail {
+
+inline void require_defined(const char* op, const Tensor& x) {
+  if (!x) fail(op, "an operand is an undefined tensor");
+}
+
+inline void require_real(const char* op, const Tensor& x) {
+  require_defined(op, x);
+  if (!is_real(x.dtype()))
+    fail(op, std::string("needs float32 or float64 but got ") + name(x.dtype()) +
+                 "; convert with to()");
+}
+
+/// Same dtype and device.
+inline void require_alike(const char* op, const Tensor& a, const Tensor& b) {
+  require_defined(op, a);
+  require_defined(op, b);
+  if (a.dtype() != b.dtype())
+    fail(op, std::string("operands are ") + name(a.dtype()) + " and " + name(b.dtype()) +
+                 "; convert with to()");
+  if (!(a.device() == b.device()))
+    fail(op, "operands are on " + name(a.device()) + " and " + name(b.device()));
+}
+
+/// The iteration space of `out` and inputs that broadcast to it.
+inline Strided space_of(const Tensor& out, std::initializer_list<const Tensor*> inputs) {
+  Strided s;
+  s.rank = out.rank();
+  for (int i = 0; i < s.rank; i++) {
+    s.size[i] = out.shape()[i];
+    s.stride[0][i] = out.strides()[i];
+  }
+  int operand = 1;
+  for (const Tensor* x : inputs) {
+    const int lead = s.rank - x->rank();
+    for (int i = lead; i < s.rank; i++)
+      s.stride[operand][i] = x->shape()[i - lead] == 1 ? 0 : x->strides()[i - lead];
+    operand++;
+  }
+  return s;
+}
+
+/// Views, recorded, that give both the same rank: a leading axis of directions would otherwise
+/// fall on an axis of the other.
+struct Aligned {
+  Tensor a, b;
+};
+inline Aligned aligned(const Tensor& a, const Tensor& b) {
+  Aligned both{a, b};
+  while (both.a.rank() < both.b.rank()) both.a = unsqueeze(both.a, 0);
+  while (both.b.rank() < both.a.rank()) both.b = unsqueeze(both.b, 0);
+  return both;
+}
+
+/// Sums d [..., out] over the axes that broadcasting stretched from `in` to `out` (same ranks).
+inline Tensor fit(Tensor d, const Shape& in, const Shape& out) {
+  for (int i = 1; i <= in.rank(); i++)
+    if (in[-i] == 1 && out[-i] != 1) d = sum(d, -i, true);
+  return d;
+}
+
+/// `shape` behind the leading axes that d has beyond `rank`.
+inline Shape with_lead(const Tensor& d, int rank, const Shape& shape) {
+  Shape full = shape;
+  for (int i = d.rank() - rank; i-- > 0;) full.insert(0, d.shape()[i]);
+  return full;
+}
+
+/// Stretches a tangent of an input of shape `in` to `out` (same ranks).
+inline Tensor spread(const Tensor& d, const Shape& in, const Shape& out) {
+  return in == out ? d : expand(d, with_lead(d, in.rank(), out));
+}
+
+/// Zero (undefined) plus something is that something.
+inline Tensor either(const Tensor& a, const Tensor& b) { return !a ? b : !b ? a : add(a, b); }
+
+/// Scratch memory of a kernel, given back at the end of the scope.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes)
+      : bytes_(bytes), data_(bytes ? memory::allocate(bytes) : nullptr) {}
+  ~Scratch() { memory::deallocate(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  void* data() const noexcept { return data_; }
+
+ private:
+  std::size_t bytes_;
+  void* data_;
+};
+
+/// Element pointer of an optional tensor.
+template <class Real>
+const Real* data_or_null(const Tensor& x) {
+  return x ? x.data<Real>() : nullptr;
+}
+
+}  // namespace unroll::detail

@@ -1,0 +1,149 @@
+// Every differentiable operation. Names, arguments and semantics are PyTorch's.
+//
+//   Tensor y = softmax(matmul(x, w) + b, -1);
+//   Tensor loss = mean(square(y - target));
+//
+// Tensors are float32 or float64 unless stated; operands of one op share dtype and device, else
+// Error. Scalars are double attributes. Shapes are checked before anything is allocated; an Error
+// names the op and the shapes, and leaves no record. Axes may be negative. Every op has a pullback
+// and a pushforward, both recordable, and passes a leading axis of directions.
+// Functions are thread-safe as far as their arguments are.
+#pragma once
+
+#include "core/lengths.h"
+#include "core/tensor.h"
+
+namespace unroll {
+
+// ---- elementwise, y = f(x), any shape
+Tensor neg(const Tensor& x);
+Tensor abs(const Tensor& x);   // derivative at 0: 0
+Tensor sign(const Tensor& x);  // derivative 0
+Tensor square(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);  // 1 / sqrt(x)
+Tensor exp(const Tensor& x);
+Tensor expm1(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor log1p(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor relu(const Tensor& x);      // derivative at 0: 0
+Tensor softplus(const Tensor& x);  // log(1 + e^x)
+Tensor erf(const Tensor& x);
+Tensor floor(const Tensor& x);  // derivative 0, also ceil, round (halves to even)
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);
+Tensor pow(const Tensor& x, double exponent);
+Tensor clamp(const Tensor& x, double low, double high);  // derivative 1 on [low, high]
+
+// ---- elementwise with NumPy broadcasting
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);  // ties share the derivative; NaN passes
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor add(const Tensor& a, double b);
+Tensor mul(const Tensor& a, double b);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator-(const Tensor& a) { return neg(a); }
+inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, double b) { return add(a, -b); }
+inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, double b) { return mul(a, 1 / b); }
+inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
+inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
+inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
+inline Tensor operator/(double a, const Tensor& b) { return mul(reciprocal(b), a); }
+
+/// condition (bool) ? a : b, all three broadcast; what is not chosen is never read.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+
+// ---- comparisons and tests: bool results, never recorded; float, int64 and bool operands
+Tensor eq(const Tensor& a, const Tensor& b);
+Tensor ne(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
+Tensor gt(const Tensor& a, const Tensor& b);
+Tensor ge(const Tensor& a, const Tensor& b);
+Tensor isnan(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+
+// ---- reductions. `axes` are removed, or kept with size 1. Sums are pairwise.
+Tensor sum(const Tensor& x);  // of everything: rank 0
+Tensor sum(const Tensor& x, const Axes& axes, bool keepdim = false);
+Tensor mean(const Tensor& x);  // of nothing: NaN
+Tensor mean(const Tensor& x, const Axes& axes, bool keepdim = false);
+/// Largest and smallest along one axis, which must not be empty; the derivative goes to the first
+/// of equals. NaN wins.
+Tensor max(const Tensor& x, int axis, bool keepdim = false);
+Tensor min(const Tensor& x, int axis, bool keepdim = false);
+/// int64 index of the first largest or smallest along an axis.
+Tensor argmax(const Tensor& x, int axis, bool keepdim = false);
+Tensor argmin(const Tensor& x, int axis, bool keepdim = false);
+
+// ---- softmax along an axis, shifted by the maximum, so that nothing overflows
+Tensor softmax(const Tensor& x, int axis);
+Tensor log_softmax(const Tensor& x, int axis);
+
+// ---- products
+/// [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast. Both of rank >= 2.
+Tensor matmul(const Tensor& a, const Tensor& b);
+/// x [..., I], weight [O, I], bias [O] or undefined -> x weight^T + bias, [..., O].
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// ---- shape. Views without a copy where the strides allow it.
+Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
+Tensor transpose(const Tensor& x, int axis0, int axis1);
+Tensor permute(const Tensor& x, const Axes& order);
+Tensor expand(const Tensor& x, const Shape& shape);
+Tensor unsqueeze(const Tensor& x, int axis);
+Tensor squeeze(const Tensor& x, int axis);
+Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t end,
+             std::int64_t step = 1);
+Tensor select(const Tensor& x, int axis, std::int64_t i);
+Tensor contiguous(const Tensor& x);
+/// Conversion; differentiable between float32 and float64.
+Tensor to(const Tensor& x, Dtype dtype);
+Tensor flip(const Tensor& x, int axis);
+Tensor cat(const Tensors& xs, int axis);
+Tensor stack(const Tensors& xs, int axis);
+/// The slices along an axis, which is removed.
+Tensors unbind(const Tensor& x, int axis);
+
+// ---- indexing. Indices are int64, 0 <= index < size.
+/// Slices along `axis` in the order of index [m]; repeated indices are fine.
+Tensor index_select(const Tensor& x, int axis, const Tensor& index);
+/// Adds the slices of x along `axis` to places index [m] of a zero tensor with `size` places
+/// there: the transpose of index_select.
+Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size);
+/// torch.gather: y[..., j, ...] = x[..., index[..., j, ...], ...]; index has x's shape but for
+/// `axis`.
+Tensor gather(const Tensor& x, int axis, const Tensor& index);
+/// The transpose of gather: adds x, of index's shape, into a zero tensor with `size` places.
+Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size);
+
+// ---- losses: rank 0
+Tensor mse_loss(const Tensor& x, const Tensor& target);
+Tensor l1_loss(const Tensor& x, const Tensor& target);
+/// Over the valid steps of x [T,N,C] only: sum of squares / (sum of lengths * C). Padding is never
+/// read. Throws Error when no step is valid.
+Tensor masked_mse(const Tensor& x, const Tensor& target, const Lengths& lengths);
+/// bool [T,N,1]: true at the valid steps.
+Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N);
+
+namespace detail {
+/// y += x, not recorded; same shape and dtype.
+void add_into(Tensor& y, const Tensor& x);
+}  // namespace detail
+
+}  // namespace unroll

@@ -1,0 +1,80 @@
+#include "autograd/parameters.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/view.h"
+
+namespace unroll {
+namespace {
+
+// Lets every handle of `view` show `offset` in another storage of the same dtype.
+void rebase(const Tensor& view, const Tensor& storage, std::int64_t offset) {
+  detail::TensorNode* node = view.node();
+  const Tensor target = view::strided(storage, node->shape, node->strides, offset);
+  std::swap(node->storage, target.node()->storage);
+  std::swap(node->data, target.node()->data);
+}
+
+Tensor flat_view(const Tensor& storage, std::int64_t size, std::int64_t offset = 0) {
+  return view::strided(storage, Shape{size}, Shape{1}, offset);
+}
+
+}  // namespace
+
+Parameters::Parameters(Dtype dtype) : dtype_(dtype) {
+  if (!is_real(dtype)) fail("parameters", "dtype must be float32 or float64");
+  flat_ = zeros({0}, dtype);
+  gradients_ = zeros({0}, dtype);
+}
+
+void Parameters::reserve(std::int64_t size) {
+  if (size <= capacity_) return;
+  capacity_ = std::max(size, 2 * capacity_);
+  for (Tensor* flat : {&flat_, &gradients_}) {
+    Tensor larger = zeros({capacity_}, dtype_);
+    std::memcpy(larger.mutable_raw_data(), flat->raw_data(), size_ * size_of(dtype_));
+    std::int64_t offset = 0;
+    for (const Tensor& view : flat == &flat_ ? tensors_ : gradient_views_) {
+      rebase(view, larger, offset);
+      offset += view.numel();
+    }
+    *flat = flat_view(larger, size_);
+  }
+}
+
+Tensor Parameters::add(const std::string& name, const Shape& shape) {
+  if (name.empty()) fail("parameters", "a parameter needs a name");
+  if (std::find(names_.begin(), names_.end(), name) != names_.end())
+    fail("parameters", "there is already a parameter " + name);
+  const std::int64_t count = shape.numel();
+  reserve(size_ + count);
+  const Shape strides = contiguous_strides(shape);
+  names_.push_back(name);
+  tensors_.push_back(view::strided(flat_, shape, strides, size_));
+  gradient_views_.push_back(view::strided(gradients_, shape, strides, size_));
+  size_ += count;
+  flat_ = flat_view(flat_, size_);
+  gradients_ = flat_view(gradients_, size_);
+  return tensors_.back();
+}
+
+std::size_t Parameters::index_of(const std::string& name) const {
+  const auto at = std::find(names_.begin(), names_.end(), name);
+  if (at == names_.end()) {
+    std::string all;
+    for (const std::string& n : names_) all += (all.empty() ? "" : ", ") + n;
+    fail("parameters", "there is no parameter " + name + "; there are: " + all);
+  }
+  return static_cast<std::size_t>(at - names_.begin());
+}
+
+const Tensor& Parameters::get(const std::string& name) const { return tensors_[index_of(name)]; }
+
+Tensor Parameters::gradient(const std::string& name) const {
+  return gradient_views_[index_of(name)];
+}
+
+void Parameters::zero_gradients() { fill(gradients_, 0); }
+
+}  // namespace unroll
