@@ -1,4 +1,5 @@
 // The cpu:: functions of the general kernels: each calls the copy for the instruction set in use.
+#include "kernels/attention.h"
 #include "kernels/copy.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
@@ -92,5 +93,10 @@ UNROLL_DISPATCH(sgd, void, SgdShape, SgdArgs)
 UNROLL_DISPATCH(adam, void, AdamShape, AdamArgs)
 UNROLL_DISPATCH(sum_of_squares, double, FlatShape, FlatArgs)
 UNROLL_DISPATCH(scale, void, FlatShape, ScaleArgs)
+
+UNROLL_DISPATCH_SHAPE(attention_scratch, std::size_t, AttentionShape)
+UNROLL_DISPATCH(attention, void, AttentionShape, AttentionArgs)
+UNROLL_DISPATCH(attention_pull, void, AttentionShape, AttentionPull)
+UNROLL_DISPATCH(attention_push, void, AttentionShape, AttentionPush)
 
 }  // namespace unroll

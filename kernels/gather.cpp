@@ -1,6 +1,6 @@
 #include "kernels/gather.h"
 
-#include "kernels/strided_loop.h"
+#include "kernels/parallel_loop.h"
 
 namespace unroll::UNROLL_ISA_NS {
 

@@ -1,9 +1,15 @@
 #include "kernels/matmul.h"
 
+#include "kernels/parallel_loop.h"
+#include "kernels/product.h"
 #include "kernels/simd.h"
-#include "kernels/strided_loop.h"
 
 namespace unroll::UNROLL_ISA_NS {
+
+template <class T>
+std::size_t matmul_slot_bytes(const MatmulShape&) noexcept {
+  return 0;
+}
 
 template <class T>
 std::size_t matmul_scratch(const MatmulShape&) noexcept {
@@ -26,6 +32,8 @@ void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
   });
 }
 
+template std::size_t matmul_slot_bytes<float>(const MatmulShape&) noexcept;
+template std::size_t matmul_slot_bytes<double>(const MatmulShape&) noexcept;
 template std::size_t matmul_scratch<float>(const MatmulShape&) noexcept;
 template std::size_t matmul_scratch<double>(const MatmulShape&) noexcept;
 template void matmul<float>(const MatmulShape&, const MatmulArgs<float>&) noexcept;

@@ -1,7 +1,7 @@
 #include "kernels/reduction.h"
 
 #include "kernels/simd.h"
-#include "kernels/strided_loop.h"
+#include "kernels/parallel_loop.h"
 
 namespace unroll::UNROLL_ISA_NS {
 

@@ -14,20 +14,14 @@
 // cannot depend on the strides.
 #pragma once
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include <cstdint>
 
+#include "kernels/parallel_loop.h"
 #include "kernels/strided.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
 inline constexpr int block_size = 512;
-
-// Below this much work (elements times cost) a parallel region costs more than it saves.
-inline constexpr std::int64_t parallel_work = 65536;
 
 // How many elements the space has.
 static inline std::int64_t element_count(const Strided& s) {
@@ -126,21 +120,6 @@ static inline void write_block(const Strided& s, T* base, std::int64_t begin, in
     for (int i = 0; i < count; i++) to[i * stride] = buffer[i];
     buffer += count;
   });
-}
-
-// Calls body(i) for i in 0..count-1, in parallel when `work` is worth it and this is not inside a
-// parallel region.
-template <class Body>
-static inline void for_each_index(std::int64_t count, std::int64_t work, Body body) {
-#ifdef _OPENMP
-  if (count > 1 && work >= parallel_work && !omp_in_parallel() && omp_get_max_threads() > 1) {
-#pragma omp parallel for schedule(static)
-    for (std::int64_t i = 0; i < count; i++) body(i);
-    return;
-  }
-#endif
-  (void)work;
-  for (std::int64_t i = 0; i < count; i++) body(i);
 }
 
 // Calls body(begin, n) for consecutive blocks of at most block_size elements; cost is the work of

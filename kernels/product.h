@@ -1,0 +1,17 @@
+// The matrix product, called from other kernels. Only for hot kernel files.
+#pragma once
+
+#include "kernels/matmul.h"
+
+namespace unroll::UNROLL_ISA_NS {
+
+// C = alpha A B + beta C, as cpu::matmul.
+template <class T>
+void matmul(const MatmulShape&, const MatmulArgs<T>&) noexcept;
+
+// Scratch in bytes, a multiple of 64, for one thread's part of the product; it grows with M, N and
+// K. cpu::matmul_scratch is this times the number of threads.
+template <class T>
+std::size_t matmul_slot_bytes(const MatmulShape&) noexcept;
+
+}  // namespace unroll::UNROLL_ISA_NS
