@@ -1,0 +1,30 @@
+// GRU as one differentiable op, as torch.nn.GRU with one layer and one direction: the reset gate
+// acts after the product.
+//
+//   GruOut out = gru(x, {}, w_ih, w_hh, b_ih, b_hh);     // out.y [T,N,H], out.h_n [N,H]
+//
+// Thread-safe. Kernels and math: kernels/gru.h.
+#pragma once
+
+#include "core/lengths.h"
+#include "core/tensor.h"
+
+namespace unroll {
+
+struct GruOut {
+  Tensor y;    // [T,N,H]: h at every step, zero at padding
+  Tensor h_n;  // [N,H]: h after each sequence's last valid step
+};
+
+/// x [T,N,I], h_0 [N,H] (undefined: zero), weight_ih [3H,I], weight_hh [3H,H], bias_ih and
+/// bias_hh [3H] (undefined: none), gates in PyTorch's order. With lengths, padding of x is never
+/// read. Throws Error for shapes or dtypes that do not fit, T < 1, or lengths beyond T.
+GruOut gru(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih, const Tensor& weight_hh,
+           const Tensor& bias_ih = {}, const Tensor& bias_hh = {}, const Lengths& lengths = {});
+
+/// The same function made of small ops: the test oracle, and what recorded sweeps differentiate.
+GruOut gru_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
+                const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
+                const Lengths& lengths = {});
+
+}  // namespace unroll

@@ -1,0 +1,31 @@
+// LSTM as one differentiable op, as torch.nn.LSTM with one layer and one direction.
+//
+//   LstmOut out = lstm(x, {}, {}, w_ih, w_hh, b_ih, b_hh);   // out.y [T,N,H], h_n, c_n [N,H]
+//
+// Thread-safe. Kernels and math: kernels/lstm.h.
+#pragma once
+
+#include "core/lengths.h"
+#include "core/tensor.h"
+
+namespace unroll {
+
+struct LstmOut {
+  Tensor y;    // [T,N,H]: h at every step, zero at padding
+  Tensor h_n;  // [N,H]: h after each sequence's last valid step
+  Tensor c_n;  // [N,H]: the cell state there
+};
+
+/// x [T,N,I], h_0 and c_0 [N,H] (undefined: zero), weight_ih [4H,I], weight_hh [4H,H], bias_ih and
+/// bias_hh [4H] (undefined: none), gates in PyTorch's order. With lengths, padding of x is never
+/// read. Throws Error for shapes or dtypes that do not fit, T < 1, or lengths beyond T.
+LstmOut lstm(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
+             const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
+             const Lengths& lengths = {});
+
+/// The same function made of small ops: the test oracle, and what recorded sweeps differentiate.
+LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
+                  const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
+                  const Lengths& lengths = {});
+
+}  // namespace unroll

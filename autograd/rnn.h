@@ -1,0 +1,32 @@
+// Simple (Elman) RNN as one differentiable op: h[t] = activation(W_ih x[t] + b_ih + W_hh h[t-1] +
+// b_hh), as torch.nn.RNN with one layer and one direction.
+//
+//   RnnOut out = rnn(x, {}, w_ih, w_hh, b_ih, b_hh);     // out.y [T,N,H], out.h_n [N,H]
+//
+// Thread-safe. Kernels and math: kernels/rnn.h.
+#pragma once
+
+#include "core/lengths.h"
+#include "core/tensor.h"
+#include "kernels/rnn.h"
+
+namespace unroll {
+
+struct RnnOut {
+  Tensor y;    // [T,N,H]: h at every step, zero at padding
+  Tensor h_n;  // [N,H]: h after each sequence's last valid step
+};
+
+/// x [T,N,I], h_0 [N,H] (undefined: zero), weight_ih [H,I], weight_hh [H,H], bias_ih and bias_hh
+/// [H] (undefined: none). With lengths, padding of x is never read. Throws Error for shapes or
+/// dtypes that do not fit, T < 1, or lengths beyond T.
+RnnOut rnn(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih, const Tensor& weight_hh,
+           const Tensor& bias_ih = {}, const Tensor& bias_hh = {}, const Lengths& lengths = {},
+           RnnActivation activation = RnnActivation::tanh);
+
+/// The same function made of small ops: the test oracle, and what recorded sweeps differentiate.
+RnnOut rnn_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
+                const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
+                const Lengths& lengths = {}, RnnActivation activation = RnnActivation::tanh);
+
+}  // namespace unroll
