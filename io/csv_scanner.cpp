@@ -1,5 +1,6 @@
 #include "io/csv_scanner.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "core/error.h"
@@ -12,7 +13,9 @@ constexpr std::size_t kBuffer = 1 << 18;
 }  // namespace
 
 CsvScanner::CsvScanner(InputFile& file, char delimiter)
-    : file_(file), delimiter_(delimiter), buffer_(kBuffer, '\0') {
+    : file_(file),
+      delimiter_(delimiter),
+      buffer_(std::min<std::uint64_t>(kBuffer, file.size() + 1), '\0') {
   fill();
   if (std::string_view(buffer_.data(), used_).substr(0, 3) == "\xef\xbb\xbf") at_ = 3;
   if (delimiter_ == 0) deduce_delimiter();

@@ -152,18 +152,22 @@ std::uint64_t bits_of(std::string_view dtype) {
   return 0;
 }
 
-// Empty where the entry's offsets, type and shape agree. Sizes multiply from left to right and
-// must not overflow on the way, even where a zero follows: as in the reference reader.
+// Empty where the entry's offsets, type and shape agree. The sizes that are not 0 must multiply to
+// less than 63 bits, wherever a 0 stands: strides are such products.
 std::string fault_of(const SafetensorsEntry& entry, std::uint64_t data) {
   if (entry.end < entry.begin || entry.end > data)
     return "lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(entry.end) +
            " of " + std::to_string(data);
-  std::uint64_t bits = bits_of(entry.dtype), count = 1;
+  std::uint64_t bits = bits_of(entry.dtype);
   if (bits == 0) return "has the unknown dtype " + in_quotes(entry.dtype);
-  bool overflow = false;
-  for (const std::int64_t size : entry.shape)
-    overflow |= __builtin_mul_overflow(count, static_cast<std::uint64_t>(size), &count);
-  overflow |= __builtin_mul_overflow(bits, count, &bits);
+  std::int64_t count = 1;
+  bool overflow = false, zero = false;
+  for (const std::int64_t size : entry.shape) {
+    zero |= size == 0;
+    overflow |= size != 0 && __builtin_mul_overflow(count, size, &count);
+  }
+  if (zero) count = 0;
+  overflow |= __builtin_mul_overflow(bits, static_cast<std::uint64_t>(count), &bits);
   if (overflow) return "has a shape whose size overflows";
   if (bits % 8 != 0 || bits / 8 != entry.end - entry.begin)
     return "has a shape that needs " + std::to_string(bits) + " bits, but " +

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
 
@@ -76,7 +77,7 @@ std::string error_of(F f) {
 #define EXPECT_ERROR(statement, ...)                                                        \
   do {                                                                                      \
     const std::string error_text = ::unroll::testing::error_of([&] { (void)(statement); }); \
-    for (const std::string expected_text : {__VA_ARGS__})                                   \
+    for (const std::string& expected_text : std::vector<std::string>{__VA_ARGS__})          \
       EXPECT_NE(error_text.find(expected_text), std::string::npos)                          \
           << "'" << expected_text << "' is not in: " << error_text;                         \
   } while (false)
