@@ -1,0 +1,139 @@
+#include "kernels/gru.h"
+
+#include "kernels/recurrent_pullback_simd.h"
+#include "kernels/recurrent_pushforward_simd.h"
+#include "kernels/simd.h"
+
+namespace unroll::UNROLL_ISA_NS {
+namespace {
+
+// Rows of a group: [n_x | r | z | n_h] before the activations, and their cotangents. The input's
+// product faces the first three, the state's product the last three. Saved: [r | z | n | n_h].
+struct GruLayout {
+  static constexpr int gates = 3, vectors = 4, blocks = 1;
+  static constexpr int window = 3, panel_vectors = 3, input_first = 0, hidden_first = 1;
+  static constexpr Slot input_slots[] = {{2, 0}, {0, 0}, {1, 0}};
+  static constexpr Slot hidden_slots[] = {{0, 0}, {1, 0}, {2, 0}};
+  static constexpr bool carries_state = true;
+};
+
+template <class S>
+UNROLL_SIMD_FN GruPre<S> load_pre(const typename S::Real* p) {
+  constexpr int L = S::lanes;
+  return {S::load(p), S::load(p + L), S::load(p + 2 * L), S::load(p + 3 * L)};
+}
+template <class S>
+UNROLL_SIMD_FN GruGates<S> load_gates(const typename S::Real* p) {
+  constexpr int L = S::lanes;
+  return {S::load(p), S::load(p + L), S::load(p + 2 * L), S::load(p + 3 * L)};
+}
+
+// h before the step.
+template <class S, class Args>
+UNROLL_SIMD_FN typename S::Vec state_before(const GruShape& shape, const Args& args,
+                                            const CellPlace& place) {
+  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
+  return load_part<S>(args.h + (place.t * shape.N + place.n) * stride + place.unit, place.count);
+}
+
+template <class S>
+struct ForwardCell {
+  using Real = typename S::Real;
+  using Args = GruForward<Real>;
+
+  UNROLL_SIMD_FN typename S::Vec step(const GruShape&, const Args&, const CellPlace&,
+                                      const Real* pre, Real* saved, typename S::Vec h_before) {
+    constexpr int L = S::lanes;
+    const GruGates<S> gates = gru_activate<S>(load_pre<S>(pre));
+    if (saved) {
+      S::store(saved, gates.r);
+      S::store(saved + L, gates.z);
+      S::store(saved + 2 * L, gates.n);
+      S::store(saved + 3 * L, gates.n_h);
+    }
+    return gru_step<S>(gates, h_before);
+  }
+  static void finish(const GruShape&, const Args&, Index, Index) {}
+};
+
+template <class S>
+struct PullbackCell {
+  using Real = typename S::Real;
+  using Args = GruPullback<Real>;
+
+  static void start(const GruShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN typename S::Vec step(const GruShape& shape, const Args& args,
+                                      const CellPlace& place, const Real* saved, typename S::Vec dh,
+                                      Real*, Real* d_gates) {
+    constexpr int L = S::lanes;
+    const GruCotangents<S> d =
+        gru_step_pullback<S>(load_gates<S>(saved), state_before<S>(shape, args, place), dh);
+    S::store(d_gates, d.pre.n_x);
+    S::store(d_gates + L, d.pre.r);
+    S::store(d_gates + 2 * L, d.pre.z);
+    S::store(d_gates + 3 * L, d.pre.n_h);
+    return d.h_before;
+  }
+  static void finish(const GruShape&, const Args&, Index, const Real*) {}
+};
+
+template <class S>
+struct PushforwardCell {
+  using Real = typename S::Real;
+  using Args = GruPushforward<Real>;
+
+  static void start(const GruShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN typename S::Vec step(const GruShape& shape, const Args& args,
+                                      const CellPlace& place, const Real* saved, const Real* d_pre,
+                                      typename S::Vec dh_before, Real*) {
+    return gru_step_pushforward<S>(load_gates<S>(saved), state_before<S>(shape, args, place),
+                                   load_pre<S>(d_pre), dh_before);
+  }
+  static void finish(const GruShape&, const Args&, Index, const Real*) {}
+};
+
+template <class Real>
+using Forward =
+    RecurrentForward<Simd<Real>, GruLayout, ForwardCell<Simd<Real>>, GruShape, GruForward<Real>>;
+template <class Real>
+using Pullback =
+    RecurrentPullback<Simd<Real>, GruLayout, PullbackCell<Simd<Real>>, GruShape, GruPullback<Real>>;
+template <class Real>
+using Pushforward = RecurrentPushforward<Simd<Real>, GruLayout, PushforwardCell<Simd<Real>>,
+                                         GruShape, GruPushforward<Real>>;
+
+}  // namespace
+
+template <class Real>
+GruSizes gru_sizes(const GruShape& shape) noexcept {
+  using G = Groups<Simd<Real>, GruLayout>;
+  return {.saved = Sequences(shape).total() * G::count(shape.H) * G::row,
+          .forward_scratch = Forward<Real>::scratch_size(shape),
+          .pullback_scratch = Pullback<Real>::scratch_size(shape),
+          .pushforward_scratch = Pushforward<Real>::scratch_size(shape)};
+}
+
+template <class Real>
+void gru_forward(const GruShape& shape, const GruForward<Real>& args) noexcept {
+  Forward<Real>(shape, args, args.saved).run();
+}
+
+template <class Real>
+void gru_pullback(const GruShape& shape, const GruPullback<Real>& args) noexcept {
+  Pullback<Real>(shape, args, args.saved).run();
+}
+
+template <class Real>
+void gru_pushforward(const GruShape& shape, const GruPushforward<Real>& args) noexcept {
+  Pushforward<Real>(shape, args, args.saved).run();
+}
+
+#define UNROLL_INSTANTIATE(Real)                                                        \
+  template GruSizes gru_sizes<Real>(const GruShape&) noexcept;                          \
+  template void gru_forward<Real>(const GruShape&, const GruForward<Real>&) noexcept;   \
+  template void gru_pullback<Real>(const GruShape&, const GruPullback<Real>&) noexcept; \
+  template void gru_pushforward<Real>(const GruShape&, const GruPushforward<Real>&) noexcept;
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+
+}  // namespace unroll::UNROLL_ISA_NS

@@ -1,0 +1,131 @@
+// The forward loop over time of the RNN, the LSTM and the GRU.
+//
+// Each step multiplies the rows [x 1 h] of the active sequences by the packed weights, one group of
+// hidden units and one block of rows at a time, and hands the gates to the cell while they are in
+// the first cache. Threads own sequences, so nothing waits within a step.
+#pragma once
+
+#include "kernels/recurrent_simd.h"
+
+namespace unroll::UNROLL_ISA_NS {
+
+// Where the cell stands: a block of up to `lanes` units of one sequence at one step.
+struct CellPlace {
+  Index t, n;   // step and sequence (in the batch's own order)
+  Index unit;   // first hidden unit
+  Index count;  // units from there to H: fewer than the lanes in the last block
+};
+
+// Rows whose gates are computed together.
+inline constexpr Index gate_rows = 48;
+
+// Cell: struct { static void step(shape, args, CellPlace, gates, saved, h_before, h_after); },
+// where gates and saved (null in inference) are block_vectors vectors, h_before and h_after one.
+template <class S, class Layout, class Cell, class Shape, class Args>
+class RecurrentForward {
+  using Real = typename S::Real;
+  using G = Groups<S, Layout>;
+
+ public:
+  static Index scratch_size(const RecurrentShape& shape) {
+    return rounded_up(GatePanels<S, Layout>::size(shape), 16) +
+           2 * shape.N * gate_input_stride<S, Layout>(shape);
+  }
+
+  RecurrentForward(const Shape& shape, const Args& args, Real* saved)
+      : shape_(shape),
+        args_(args),
+        sequences_(shape),
+        panels_(shape, args.scratch),
+        saved_(saved),
+        h_stride_(shape.h_stride ? shape.h_stride : shape.H),
+        stride_(gate_input_stride<S, Layout>(shape)) {
+    inputs_[0] = args.scratch + rounded_up(GatePanels<S, Layout>::size(shape), 16);
+    inputs_[1] = inputs_[0] + shape.N * stride_;
+  }
+
+  void run() {
+    const Index macs = sequences_.total() * (shape_.I + shape_.H) * shape_.H * Layout::gates;
+    run_team(useful_threads(shape_.N, double(macs)), [this](const Team& team) {
+      panels_.pack({args_.w_ih, args_.w_hh, args_.b_ih, args_.b_hh}, team);
+      team.barrier();
+      const RowRange mine = rows_of(team, sequences_, shape_.N, 1);
+      start(mine);
+      Index offset = 0;
+      for (Index t = 0; t < sequences_.steps(); ++t) {
+        step(t, mine.before(sequences_.active(t)), offset);
+        offset += sequences_.active(t);
+        load_inputs(t + 1, mine.before(sequences_.active(t + 1)));
+      }
+      finish(mine);
+    });
+  }
+
+ private:
+  Real* input(Index t, Index row) const { return inputs_[t & 1] + row * stride_; }
+  Real* h(Index t, Index n) const { return args_.h + (t * shape_.N + n) * h_stride_; }
+
+  void start(RowRange rows) const {
+    load_inputs(0, rows.before(sequences_.active(0)));
+    for (Index j = rows.begin; j < rows.before(sequences_.active(0)).end; ++j) {
+      copy_row(input(0, j) + shape_.I + 1, h(0, sequences_.index(j)), shape_.H);
+    }
+  }
+
+  void load_inputs(Index t, RowRange rows) const {
+    for (Index j = rows.begin; j < rows.end; ++j) {
+      const Index n = sequences_.index(j);
+      copy_row(input(t, j), args_.x + (t * shape_.N + n) * shape_.I, shape_.I);
+      input(t, j)[shape_.I] = 1;
+    }
+  }
+
+  void step(Index t, RowRange rows, Index offset) const {
+    alignas(64) Real gates[gate_rows * G::row];
+    for (Index group = 0; group < G::count(shape_.H); ++group) {
+      for (Index first = rows.begin; first < rows.end; first += gate_rows) {
+        const Index count = smaller(gate_rows, rows.end - first);
+        panels_.multiply(group, count, input(t, first), stride_, gates, false);
+        for (Index r = 0; r < count; ++r) {
+          cell_row(t, first + r, group, gates + r * G::row, offset);
+        }
+      }
+    }
+  }
+
+  void cell_row(Index t, Index row, Index group, const Real* gates, Index offset) const {
+    Real* saved = saved_ ? saved_ + (group * sequences_.total() + offset + row) * G::row : nullptr;
+    CellPlace place{.t = t, .n = sequences_.index(row)};
+    for (int block = 0; block < Layout::blocks; ++block) {
+      place.unit = group * G::units + block * S::lanes;
+      place.count = shape_.H - place.unit;
+      if (place.count <= 0) return;
+      const Index state = shape_.I + 1 + place.unit;
+      const auto after =
+          Cell::step(shape_, args_, place, gates + block * G::block_vectors * S::lanes, saved,
+                     S::load(input(t, row) + state));
+      S::store(input(t + 1, row) + state, after);
+      store_part<S>(h(t + 1, place.n) + place.unit, after, place.count);
+    }
+  }
+
+  // Final states, and zeros in the padding.
+  void finish(RowRange rows) const {
+    for (Index j = rows.begin; j < rows.end; ++j) {
+      const Index n = sequences_.index(j), length = sequences_.length(n);
+      if (args_.h_n) copy_row(args_.h_n + n * shape_.H, h(length, n), shape_.H);
+      for (Index t = length; t < shape_.T; ++t) zero_row(h(t + 1, n), shape_.H);
+      Cell::finish(shape_, args_, n, length);
+    }
+  }
+
+  const Shape& shape_;
+  const Args& args_;
+  const Sequences sequences_;
+  const GatePanels<S, Layout> panels_;
+  Real* const saved_;
+  const Index h_stride_, stride_;
+  Real* inputs_[2];
+};
+
+}  // namespace unroll::UNROLL_ISA_NS

@@ -1,0 +1,126 @@
+#include "kernels/rnn.h"
+
+#include "kernels/recurrent_pullback_simd.h"
+#include "kernels/recurrent_pushforward_simd.h"
+#include "kernels/simd.h"
+
+namespace unroll::UNROLL_ISA_NS {
+namespace {
+
+// Rows of a group: the only gate of two blocks of units, which makes panels of two vectors.
+struct RnnLayout {
+  static constexpr int gates = 1, vectors = 2, blocks = 2;
+  static constexpr int window = 2, panel_vectors = 2, input_first = 0, hidden_first = 0;
+  static constexpr Slot input_slots[] = {{0, 0}, {0, 1}};
+  static constexpr const Slot* hidden_slots = input_slots;
+  static constexpr bool carries_state = false;
+};
+
+template <class S>
+UNROLL_SIMD_FN typename S::Vec activate(RnnActivation activation, typename S::Vec x) {
+  switch (activation) {
+    case RnnActivation::tanh: return rnn_activate<RnnActivation::tanh, S>(x);
+    case RnnActivation::relu: return rnn_activate<RnnActivation::relu, S>(x);
+    default: return rnn_activate<RnnActivation::identity, S>(x);
+  }
+}
+
+// value times the slope of the activation at this place.
+template <class S, class Args>
+UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& args,
+                                           const CellPlace& place, typename S::Vec value) {
+  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
+  const typename S::Real* h = args.h + ((place.t + 1) * shape.N + place.n) * stride + place.unit;
+  const auto y = load_part<S>(h, place.count);
+  switch (shape.activation) {
+    case RnnActivation::tanh: return rnn_slope<RnnActivation::tanh, S>(y, value);
+    case RnnActivation::relu: return rnn_slope<RnnActivation::relu, S>(y, value);
+    default: return rnn_slope<RnnActivation::identity, S>(y, value);
+  }
+}
+
+template <class S>
+struct ForwardCell {
+  using Real = typename S::Real;
+  using Args = RnnForward<Real>;
+
+  UNROLL_SIMD_FN typename S::Vec step(const RnnShape& shape, const Args&, const CellPlace&,
+                                      const Real* pre, Real*, typename S::Vec) {
+    return activate<S>(shape.activation, S::load(pre));
+  }
+  static void finish(const RnnShape&, const Args&, Index, Index) {}
+};
+
+template <class S>
+struct PullbackCell {
+  using Real = typename S::Real;
+  using Args = RnnPullback<Real>;
+
+  static void start(const RnnShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN typename S::Vec step(const RnnShape& shape, const Args& args,
+                                      const CellPlace& place, const Real*, typename S::Vec dh,
+                                      Real*, Real* d_gates) {
+    S::store(d_gates, times_slope<S>(shape, args, place, dh));
+    return S::zero();
+  }
+  static void finish(const RnnShape&, const Args&, Index, const Real*) {}
+};
+
+template <class S>
+struct PushforwardCell {
+  using Real = typename S::Real;
+  using Args = RnnPushforward<Real>;
+
+  static void start(const RnnShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN typename S::Vec step(const RnnShape& shape, const Args& args,
+                                      const CellPlace& place, const Real*, const Real* d_pre,
+                                      typename S::Vec, Real*) {
+    return times_slope<S>(shape, args, place, S::load(d_pre));
+  }
+  static void finish(const RnnShape&, const Args&, Index, const Real*) {}
+};
+
+template <class Real>
+using Forward =
+    RecurrentForward<Simd<Real>, RnnLayout, ForwardCell<Simd<Real>>, RnnShape, RnnForward<Real>>;
+template <class Real>
+using Pullback =
+    RecurrentPullback<Simd<Real>, RnnLayout, PullbackCell<Simd<Real>>, RnnShape, RnnPullback<Real>>;
+template <class Real>
+using Pushforward = RecurrentPushforward<Simd<Real>, RnnLayout, PushforwardCell<Simd<Real>>,
+                                         RnnShape, RnnPushforward<Real>>;
+
+}  // namespace
+
+template <class Real>
+RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
+  return {.saved = 0,
+          .forward_scratch = Forward<Real>::scratch_size(shape),
+          .pullback_scratch = Pullback<Real>::scratch_size(shape),
+          .pushforward_scratch = Pushforward<Real>::scratch_size(shape)};
+}
+
+template <class Real>
+void rnn_forward(const RnnShape& shape, const RnnForward<Real>& args) noexcept {
+  Forward<Real>(shape, args, nullptr).run();
+}
+
+template <class Real>
+void rnn_pullback(const RnnShape& shape, const RnnPullback<Real>& args) noexcept {
+  Pullback<Real>(shape, args, nullptr).run();
+}
+
+template <class Real>
+void rnn_pushforward(const RnnShape& shape, const RnnPushforward<Real>& args) noexcept {
+  Pushforward<Real>(shape, args, nullptr).run();
+}
+
+#define UNROLL_INSTANTIATE(Real)                                                        \
+  template RnnSizes rnn_sizes<Real>(const RnnShape&) noexcept;                          \
+  template void rnn_forward<Real>(const RnnShape&, const RnnForward<Real>&) noexcept;   \
+  template void rnn_pullback<Real>(const RnnShape&, const RnnPullback<Real>&) noexcept; \
+  template void rnn_pushforward<Real>(const RnnShape&, const RnnPushforward<Real>&) noexcept;
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+
+}  // namespace unroll::UNROLL_ISA_NS
