@@ -2,41 +2,372 @@
 
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
-#include "kernels/simd.h"
+#include "kernels/vector_loop.h"
 
+// C is computed in register tiles of a few rows by one panel: `panel_vectors` vectors of columns.
+// Each element of C is one chain of fused multiply-adds over k within a block of K_block terms, and
+// blocks are added in order; so neither the tile that an element falls into nor the thread that
+// computes it shows in its bits. (Goto, van de Geijn 2008: the loop order.)
 namespace unroll::UNROLL_ISA_NS {
 
+#if UNROLL_SIMD_BYTES == 64
+inline constexpr int tile_rows = 12;
+#elif UNROLL_SIMD_BYTES == 32
+inline constexpr int tile_rows = 6;
+#else
+inline constexpr int tile_rows = 5;
+#endif
+inline constexpr std::int64_t K_block =
+    256;  // a panel of B of this depth stays in the first-level cache
+inline constexpr std::int64_t M_block =
+    240;  // a block of A this high stays in the second-level cache
+inline constexpr std::int64_t N_block = 1024;  // columns of B packed at a time
+inline constexpr int widest_panel = 8;         // vectors
+
+// Few rows leave registers for wider panels, which keep the multipliers busy.
+static constexpr int panel_vectors(std::int64_t rows) {
+  return rows == 1 ? widest_panel : rows <= 3 ? 4 : 2;
+}
+
+static std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+static std::int64_t round_up(std::int64_t n, std::int64_t step) {
+  return (n + step - 1) / step * step;
+}
+
+// ---- the register tile
+
+// What one tile reads and writes. All strides are in elements.
 template <class T>
-std::size_t matmul_slot_bytes(const MatmulShape&) noexcept {
-  return 0;
+struct Tile {
+  const T* a;  // A(i,k) = a[i a_row + k a_col]
+  std::int64_t a_row, a_col;
+  const T* b;  // B(k,j) = b[k b_row + j]
+  std::int64_t b_row;
+  T* c;                       // C(i,j) = c[i c_row + j]
+  std::int64_t c_row, depth;  // depth: how many k
+  int width;                  // how many j are written
+  T alpha, beta;
+};
+
+template <class T, int rows, int vectors>
+static __attribute__((noinline)) void tile(const Tile<T>& t) {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
+  Vec c[rows][vectors] = {};
+  const T *a = t.a, *b = t.b;
+  for (std::int64_t k = 0; k < t.depth; k++, a += t.a_col, b += t.b_row) {
+    Vec row[vectors];
+    UNROLL_FULL_UNROLL
+    for (int j = 0; j < vectors; j++) row[j] = S::load(b + j * S::lanes);
+    UNROLL_FULL_UNROLL
+    for (int i = 0; i < rows; i++) {
+      const Vec x = S::set(a[i * t.a_row]);
+      UNROLL_FULL_UNROLL
+      for (int j = 0; j < vectors; j++) c[i][j] = S::fma(x, row[j], c[i][j]);
+    }
+  }
+  const Vec alpha = S::set(t.alpha), beta = S::set(t.beta);
+  UNROLL_FULL_UNROLL
+  for (int i = 0; i < rows; i++) {
+    UNROLL_FULL_UNROLL
+    for (int j = 0; j < vectors; j++) {
+      T* const to = t.c + i * t.c_row + j * S::lanes;
+      const int left = t.width - j * S::lanes;
+      if (left <= 0) continue;
+      const int count = left < S::lanes ? left : S::lanes;
+      Vec value = alpha * c[i][j];
+      if (t.beta != T(0)) value = S::fma(beta, load_some(to, count), value);
+      store_some(to, value, count);
+    }
+  }
+}
+
+template <class T, int vectors, int rows>
+static void tile_of_rows(int n, const Tile<T>& t) {
+  if (n == rows) return tile<T, rows, vectors>(t);
+  if constexpr (rows > 1) tile_of_rows<T, vectors, rows - 1>(n, t);
 }
 
 template <class T>
-std::size_t matmul_scratch(const MatmulShape&) noexcept {
-  return 0;
+static void run_tile(int rows, int vectors, const Tile<T>& t) {
+  if (vectors == 2) return tile_of_rows<T, 2, tile_rows>(rows, t);
+  if (vectors == 4) return tile_of_rows<T, 4, 3>(rows, t);
+  tile<T, 1, widest_panel>(t);
+}
+
+// ---- packing
+
+// Rows k of B, `columns` of them from b on, into panels of `width` columns: panel by panel, row by
+// row, zeros beyond the edge.
+template <class T>
+static void pack_b(const T* b, std::int64_t row, std::int64_t col, std::int64_t depth,
+                   std::int64_t columns, int width, T* to) {
+  for (std::int64_t j = 0; j < columns; j += width, b += width * col, to += width * depth) {
+    const int used = int(smaller(width, columns - j));
+    if (col == 1 && used == width) {
+      for (std::int64_t k = 0; k < depth; k++) {
+        __builtin_memcpy(to + k * width, b + k * row, std::size_t(width) * sizeof(T));
+      }
+      continue;
+    }
+    for (int i = 0; i < width; i++) {
+      for (std::int64_t k = 0; k < depth; k++)
+        to[k * width + i] = i < used ? b[k * row + i * col] : T(0);
+    }
+  }
+}
+
+// Rows of A into strips of tile_rows, each strip column by column.
+template <class T>
+static void pack_a(const T* a, std::int64_t row, std::int64_t col, std::int64_t depth,
+                   std::int64_t rows, T* to) {
+  for (std::int64_t i = 0; i < rows;
+       i += tile_rows, a += tile_rows * row, to += tile_rows * depth) {
+    const int used = int(smaller(tile_rows, rows - i));
+    for (std::int64_t k = 0; k < depth; k++) {
+      for (int r = 0; r < used; r++) to[k * tile_rows + r] = a[r * row + k * col];
+    }
+  }
+}
+
+// ---- one product, or a rectangle of it
+
+// How a product runs; it follows from the shape alone.
+template <class T>
+struct Plan {
+  int vectors, width;  // of a panel
+  bool packs_a, packs_b;
+
+  explicit Plan(const MatmulShape& s) {
+    vectors = panel_vectors(s.M);
+    width = vectors * Simd<T>::lanes;
+    packs_a = s.a_col != 1 && s.N > 4 * width;
+    // Few rows use each number of B too rarely to pay for moving it; a small B is in the
+    // first-level cache as it is.
+    const bool cheap = s.M <= 2 * tile_rows || s.N * s.K * std::int64_t(sizeof(T)) <= 16384;
+    packs_b = s.b_col != 1 || !cheap;
+  }
+};
+
+// Bytes of a packed block of A; the packed block of B lies behind it.
+template <class T>
+static std::size_t packed_a_bytes(const MatmulShape& s, const Plan<T>& plan) {
+  if (!plan.packs_a) return 0;
+  const std::int64_t count = smaller(round_up(s.M, tile_rows), M_block) * smaller(s.K, K_block);
+  return std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
+}
+
+template <class T>
+std::size_t matmul_slot_bytes(const MatmulShape& s) noexcept {
+  const Plan<T> plan(s);
+  const std::int64_t widest = widest_panel * Simd<T>::lanes;
+  const std::int64_t columns = plan.packs_b ? smaller(round_up(s.N, widest), N_block) : plan.width;
+  const std::int64_t count = columns * smaller(s.K, K_block);
+  return packed_a_bytes(s, plan) + std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
+}
+
+// The rows and columns of C that one task computes.
+struct Rectangle {
+  std::int64_t row, rows, column, columns;
+};
+
+// One block of K, one block of columns: every tile of the rectangle.
+template <class T>
+static void block(const MatmulShape& s, const Plan<T>& plan, const Rectangle& r,
+                  const Tile<T>& origin, T* packed_a, T* packed_b, std::int64_t column,
+                  std::int64_t columns) {
+  const std::int64_t depth = origin.depth;
+  const T* b = origin.b + column * s.b_col;
+  const std::int64_t whole =
+      columns / plan.width * plan.width;  // only a last, narrower panel must be packed
+  const std::int64_t direct = plan.packs_b ? 0 : whole;
+  pack_b(b + direct * s.b_col, s.b_row, s.b_col, depth, columns - direct, plan.width, packed_b);
+  for (std::int64_t i = 0; i < r.rows; i += M_block) {
+    const std::int64_t height = smaller(M_block, r.rows - i);
+    const T* a = origin.a + (r.row + i) * s.a_row;
+    if (plan.packs_a) pack_a(a, s.a_row, s.a_col, depth, height, packed_a);
+    for (std::int64_t j = 0; j < columns; j += plan.width) {
+      Tile<T> t = origin;
+      t.b = j < direct ? b + j : packed_b + (j - direct) * depth;
+      t.b_row = j < direct ? s.b_row : plan.width;
+      t.width = int(smaller(plan.width, columns - j));
+      const int most = plan.vectors == 2 ? tile_rows : plan.vectors == 4 ? 3 : 1;
+      for (std::int64_t k = 0; k < height; k += most) {
+        t.a = plan.packs_a ? packed_a + k * depth : a + k * s.a_row;
+        if (plan.packs_a) t.a_row = 1, t.a_col = tile_rows;
+        t.c = origin.c + (r.row + i + k) * s.c_row + column + j;
+        run_tile(int(smaller(most, height - k)), plan.vectors, t);
+      }
+    }
+  }
+}
+
+template <class T>
+static void rectangle(const MatmulShape& s, const MatmulArgs<T>& args, const Rectangle& r,
+                      void* scratch) {
+  const Plan<T> plan(s);
+  T* const packed_a = static_cast<T*>(scratch);
+  T* const packed_b = packed_a + packed_a_bytes(s, plan) / sizeof(T);
+  for (std::int64_t j = 0; j < r.columns; j += N_block) {
+    const std::int64_t columns = smaller(N_block, r.columns - j);
+    std::int64_t k = 0;
+    do {  // once even when K is 0: that still defines C
+      const Tile<T> origin{.a = args.a + k * s.a_col,
+                           .a_row = s.a_row,
+                           .a_col = s.a_col,
+                           .b = args.b + k * s.b_row,
+                           .b_row = 0,
+                           .c = args.c,
+                           .c_row = s.c_row,
+                           .depth = smaller(K_block, s.K - k),
+                           .width = 0,
+                           .alpha = T(s.alpha),
+                           .beta = k == 0 ? T(s.beta) : T(1)};
+      block(s, plan, r, origin, packed_a, packed_b, r.column + j, columns);
+      k += K_block;
+    } while (k < s.K);
+  }
+}
+
+// ---- few rows against many, all of them adjacent along k: one dot product per element, nothing
+// packed
+
+inline constexpr int dot_few = 3;
+
+template <class T>
+struct Dots {
+  const T *few, *many;             // rows of k
+  std::int64_t few_row, many_row;  // their strides
+  T* c;
+  std::int64_t c_few, c_many;  // strides of C along each
+  std::int64_t depth;
+  T alpha, beta;
+};
+
+template <class T, int few, int many>
+static __attribute__((noinline)) void dots(const Dots<T>& d, std::int64_t at) {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
+  Vec sum[few][many] = {};
+  const T* const rows = d.many + at * d.many_row;
+  for_each_vector<T>(d.depth, [&](std::int64_t k, int count) {
+    Vec x[few];
+    UNROLL_FULL_UNROLL
+    for (int i = 0; i < few; i++) x[i] = load_some(d.few + i * d.few_row + k, count);
+    UNROLL_FULL_UNROLL
+    for (int j = 0; j < many; j++) {
+      const Vec y = load_some(rows + j * d.many_row + k, count);
+      UNROLL_FULL_UNROLL
+      for (int i = 0; i < few; i++) sum[i][j] = S::fma(x[i], y, sum[i][j]);
+    }
+  });
+  for (int i = 0; i < few; i++) {
+    for (int j = 0; j < many; j++) {
+      T* const to = d.c + i * d.c_few + (at + j) * d.c_many;
+      const T value = d.alpha * sum_of_lanes<T>(sum[i][j]);
+      *to = d.beta == T(0) ? value : value + d.beta * *to;
+    }
+  }
+}
+
+template <class T, int few>
+static void dots_of(const Dots<T>& d, std::int64_t begin, std::int64_t end) {
+  for (; begin + 4 <= end; begin += 4) dots<T, few, 4>(d, begin);
+  for (; begin < end; begin++) dots<T, few, 1>(d, begin);
+}
+
+static bool uses_dots(const MatmulShape& s) {
+  return s.a_col == 1 && s.b_row == 1 && (s.M <= dot_few || s.N <= dot_few) && s.K >= 16;
+}
+
+template <class T>
+static void dot_rectangle(const MatmulShape& s, const MatmulArgs<T>& args, const Rectangle& r) {
+  Dots<T> d{.few = args.b,
+            .many = args.a,
+            .few_row = s.b_col,
+            .many_row = s.a_row,
+            .c = args.c,
+            .c_few = 1,
+            .c_many = s.c_row,
+            .depth = s.K,
+            .alpha = T(s.alpha),
+            .beta = T(s.beta)};
+  std::int64_t few = s.N, begin = r.row, end = r.row + r.rows;
+  if (s.N > dot_few) {
+    d.few = args.a, d.many = args.b, d.few_row = s.a_row, d.many_row = s.b_col, d.c_few = s.c_row,
+    d.c_many = 1;
+    few = s.M, begin = r.column, end = r.column + r.columns;
+  }
+  if (few == 1) return dots_of<T, 1>(d, begin, end);
+  if (few == 2) return dots_of<T, 2>(d, begin, end);
+  dots_of<T, 3>(d, begin, end);
+}
+
+// ---- sharing the work
+
+static std::int64_t work_of(const MatmulShape& s) { return s.batch * s.M * s.N * s.K / 8; }
+
+// Threads of a product, however it is split.
+static int threads_of(const MatmulShape& s) { return threads_for(1 << 30, work_of(s)); }
+
+// Part `i` of `parts` of 0..n-1, cut at multiples of step.
+static void cut(std::int64_t n, std::int64_t step, std::int64_t i, std::int64_t parts,
+                std::int64_t& begin, std::int64_t& count) {
+  const std::int64_t steps = (n + step - 1) / step;
+  begin = smaller(steps * i / parts * step, n);
+  count = smaller(steps * (i + 1) / parts * step, n) - begin;
+}
+
+// Into how many rows of rectangles C is cut for `parts` tasks: what leaves the least to multiply
+// and to pack for each.
+static int row_parts(const MatmulShape& s, int parts) {
+  int best = 1;
+  double least = 0;
+  for (int rows = 1; rows <= parts; rows++) {
+    if (parts % rows != 0) continue;
+    const double height = double(round_up((s.M + rows - 1) / rows, tile_rows));
+    const double width = double(round_up((s.N + parts / rows - 1) / (parts / rows), 16));
+    const double cost = height * width / 8 + 2 * width + height;
+    if (rows == 1 || cost < least) best = rows, least = cost;
+  }
+  return best;
+}
+
+template <class T>
+std::size_t matmul_scratch(const MatmulShape& s) noexcept {
+  return uses_dots(s) ? 0 : std::size_t(threads_of(s)) * matmul_slot_bytes<T>(s);
 }
 
 template <class T>
 void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
-  const T alpha = T(s.alpha), beta = T(s.beta);
-  for_each_index(s.batch * s.M, s.batch * s.M * s.N * s.K / 8, [&](std::int64_t i) {
-    const std::int64_t n = i / s.M, m = i % s.M;
-    const T* a = args.a + n * s.a_batch + m * s.a_row;
-    const T* b = args.b + n * s.b_batch;
-    T* c = args.c + n * s.c_batch + m * s.c_row;
-    for (std::int64_t j = 0; j < s.N; j++) {
-      T sum = T(0);
-      for (std::int64_t k = 0; k < s.K; k++) sum += a[k * s.a_col] * b[k * s.b_row + j * s.b_col];
-      c[j] = beta == T(0) ? alpha * sum : alpha * sum + beta * c[j];
-    }
+  if (s.M == 0 || s.N == 0 || s.batch == 0) return;
+  const bool by_dots = uses_dots(s);
+  const std::size_t slot_bytes = by_dots ? 0 : matmul_slot_bytes<T>(s);
+  const int threads = threads_of(s), width = Plan<T>(s).width;
+  const int parts = s.batch >= 4 * threads ? 1 : threads;  // many products: each stays whole
+  const int rows = row_parts(s, parts), columns = parts / rows;
+  for_each_index_in_slot(s.batch * parts, work_of(s), [&](std::int64_t i, int slot) {
+    const std::int64_t batch = i / parts, part = i % parts;
+    Rectangle r;
+    cut(s.M, tile_rows, part / columns, rows, r.row, r.rows);
+    cut(s.N, width, part % columns, columns, r.column, r.columns);
+    if (r.rows == 0 || r.columns == 0) return;
+    const MatmulArgs<T> one{.a = args.a + batch * s.a_batch,
+                            .b = args.b + batch * s.b_batch,
+                            .c = args.c + batch * s.c_batch,
+                            .scratch = nullptr};
+    if (by_dots) return dot_rectangle(s, one, r);
+    rectangle(s, one, r, static_cast<char*>(args.scratch) + std::size_t(slot) * slot_bytes);
   });
 }
 
-template std::size_t matmul_slot_bytes<float>(const MatmulShape&) noexcept;
-template std::size_t matmul_slot_bytes<double>(const MatmulShape&) noexcept;
-template std::size_t matmul_scratch<float>(const MatmulShape&) noexcept;
-template std::size_t matmul_scratch<double>(const MatmulShape&) noexcept;
-template void matmul<float>(const MatmulShape&, const MatmulArgs<float>&) noexcept;
-template void matmul<double>(const MatmulShape&, const MatmulArgs<double>&) noexcept;
+#define UNROLL_INSTANTIATE(T)                                             \
+  template std::size_t matmul_slot_bytes<T>(const MatmulShape&) noexcept; \
+  template std::size_t matmul_scratch<T>(const MatmulShape&) noexcept;    \
+  template void matmul<T>(const MatmulShape&, const MatmulArgs<T>&) noexcept;
+UNROLL_INSTANTIATE(float)
+UNROLL_INSTANTIATE(double)
+#undef UNROLL_INSTANTIATE
 
 }  // namespace unroll::UNROLL_ISA_NS
