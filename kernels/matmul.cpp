@@ -2,6 +2,7 @@
 
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
+#include "kernels/transpose_tile.h"
 #include "kernels/vector_loop.h"
 
 // C is computed in register tiles of a few rows by one panel: `panel_vectors` vectors of columns.
@@ -50,6 +51,18 @@ struct Tile {
   T alpha, beta;
 };
 
+// One row of a tile at the right edge of C: the first `width` numbers.
+template <class T, int vectors>
+static inline void store_edge(T* to, const typename Simd<T>::Vec* row, int width, T beta) {
+  using S = Simd<T>;
+  for (int j = 0; j * S::lanes < width; j++) {
+    T* const at = to + j * S::lanes;
+    const int left = width - j * S::lanes, count = left < S::lanes ? left : S::lanes;
+    store_some(at, beta == T(0) ? row[j] : S::fma(S::set(beta), load_some(at, count), row[j]),
+               count);
+  }
+}
+
 template <class T, int rows, int vectors>
 static __attribute__((noinline)) void tile(const Tile<T>& t) {
   using S = Simd<T>;
@@ -68,18 +81,21 @@ static __attribute__((noinline)) void tile(const Tile<T>& t) {
     }
   }
   const Vec alpha = S::set(t.alpha), beta = S::set(t.beta);
+  const bool whole = t.width == vectors * S::lanes, adds = t.beta != T(0);
   UNROLL_FULL_UNROLL
   for (int i = 0; i < rows; i++) {
+    T* const to = t.c + i * t.c_row;
     UNROLL_FULL_UNROLL
     for (int j = 0; j < vectors; j++) {
-      T* const to = t.c + i * t.c_row + j * S::lanes;
-      const int left = t.width - j * S::lanes;
-      if (left <= 0) continue;
-      const int count = left < S::lanes ? left : S::lanes;
-      Vec value = alpha * c[i][j];
-      if (t.beta != T(0)) value = S::fma(beta, load_some(to, count), value);
-      store_some(to, value, count);
+      const Vec value = alpha * c[i][j];
+      if (whole) {
+        T* const at = to + j * S::lanes;
+        S::store(at, adds ? S::fma(beta, S::load(at), value) : value);
+      } else {
+        c[i][j] = value;
+      }
     }
+    if (!whole) store_edge<T, vectors>(to, c[i], t.width, t.beta);
   }
 }
 
@@ -98,24 +114,72 @@ static void run_tile(int rows, int vectors, const Tile<T>& t) {
 
 // ---- packing
 
-// Rows k of B, `columns` of them from b on, into panels of `width` columns: panel by panel, row by
-// row, zeros beyond the edge.
+// Where a block of B comes from: B(k,j) = b[k row + j col].
 template <class T>
-static void pack_b(const T* b, std::int64_t row, std::int64_t col, std::int64_t depth,
-                   std::int64_t columns, int width, T* to) {
-  for (std::int64_t j = 0; j < columns; j += width, b += width * col, to += width * depth) {
-    const int used = int(smaller(width, columns - j));
-    if (col == 1 && used == width) {
-      for (std::int64_t k = 0; k < depth; k++) {
-        __builtin_memcpy(to + k * width, b + k * row, std::size_t(width) * sizeof(T));
+struct Source {
+  const T* b;
+  std::int64_t row, col;
+};
+
+// `panels` whole panels of adjacent columns: several at a time, so that each row is read in long
+// runs.
+template <class T>
+static void pack_rows(const Source<T>& s, std::int64_t depth, std::int64_t panels, int width,
+                      T* to) {
+  constexpr std::int64_t together = 4;
+  for (std::int64_t first = 0; first < panels; first += together) {
+    const std::int64_t last = smaller(first + together, panels);
+    for (std::int64_t k = 0; k < depth; k++) {
+      for (std::int64_t p = first; p < last; p++) {
+        const T* const from = s.b + k * s.row + p * width;
+        T* const at = to + (p * depth + k) * width;
+        for (int i = 0; i < width; i += Simd<T>::lanes)
+          Simd<T>::store(at + i, Simd<T>::load(from + i));
       }
-      continue;
-    }
-    for (int i = 0; i < width; i++) {
-      for (std::int64_t k = 0; k < depth; k++)
-        to[k * width + i] = i < used ? b[k * row + i * col] : T(0);
     }
   }
+}
+
+// One panel of any strides, of which `used` columns exist and the others are zero.
+template <class T>
+static void pack_any(const Source<T>& s, std::int64_t depth, int used, int width, T* to) {
+  for (int i = 0; i < width; i++) {
+    for (std::int64_t k = 0; k < depth; k++)
+      to[k * width + i] = i < used ? s.b[k * s.row + i * s.col] : T(0);
+  }
+}
+
+// One whole panel of a transposed B, whose columns are adjacent along k.
+template <class T>
+static void pack_columns(const Source<T>& s, std::int64_t depth, int width, T* to) {
+  constexpr int lanes = Simd<T>::lanes;
+  const std::int64_t whole = depth / lanes * lanes;
+  for (int i = 0; i < width; i += lanes) {
+    for (std::int64_t k = 0; k < whole; k += lanes) {
+      transpose_tile<T>(s.b + i * s.col + k, s.col, to + k * width + i, width);
+    }
+  }
+  pack_any(Source<T>{s.b + whole, 1, s.col}, depth - whole, width, width, to + whole * width);
+}
+
+// The first `columns` columns, into panels of `width`: panel by panel, each row by row, zeros
+// beyond the edge.
+template <class T>
+static void pack_b(const Source<T>& s, std::int64_t depth, std::int64_t columns, int width, T* to) {
+  const std::int64_t panels = columns / width;
+  const int rest = int(columns - panels * width);
+  if (s.col == 1) {
+    pack_rows(s, depth, panels, width, to);
+  } else {
+    for (std::int64_t p = 0; p < panels; p++) {
+      const Source<T> panel{s.b + p * width * s.col, s.row, s.col};
+      T* const at = to + p * width * depth;
+      s.row == 1 ? pack_columns(panel, depth, width, at) : pack_any(panel, depth, width, width, at);
+    }
+  }
+  if (rest == 0) return;
+  const Source<T> last{s.b + panels * width * s.col, s.row, s.col};
+  pack_any(last, depth, rest, width, to + panels * width * depth);
 }
 
 // Rows of A into strips of tile_rows, each strip column by column.
@@ -182,7 +246,8 @@ static void block(const MatmulShape& s, const Plan<T>& plan, const Rectangle& r,
   const std::int64_t whole =
       columns / plan.width * plan.width;  // only a last, narrower panel must be packed
   const std::int64_t direct = plan.packs_b ? 0 : whole;
-  pack_b(b + direct * s.b_col, s.b_row, s.b_col, depth, columns - direct, plan.width, packed_b);
+  pack_b(Source<T>{b + direct * s.b_col, s.b_row, s.b_col}, depth, columns - direct, plan.width,
+         packed_b);
   for (std::int64_t i = 0; i < r.rows; i += M_block) {
     const std::int64_t height = smaller(M_block, r.rows - i);
     const T* a = origin.a + (r.row + i) * s.a_row;
@@ -334,14 +399,32 @@ static int row_parts(const MatmulShape& s, int parts) {
   return best;
 }
 
+// A matrix times a column, with the matrix adjacent along the column: C^T = B^T A^T reads it along
+// its rows.
+static bool turns(const MatmulShape& s) {
+  return s.N == 1 && s.M > 1 && s.c_row == 1 && s.a_row == 1;
+}
+
+static MatmulShape turned(MatmulShape s) {
+  const MatmulShape before = s;
+  s.M = before.N, s.N = before.M, s.c_row = before.M;
+  s.a_row = before.b_col, s.a_col = before.b_row, s.a_batch = before.b_batch;
+  s.b_row = before.a_col, s.b_col = before.a_row, s.b_batch = before.a_batch;
+  return s;
+}
+
 template <class T>
 std::size_t matmul_scratch(const MatmulShape& s) noexcept {
+  if (turns(s)) return matmul_scratch<T>(turned(s));
   return uses_dots(s) ? 0 : std::size_t(threads_of(s)) * matmul_slot_bytes<T>(s);
 }
 
 template <class T>
 void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
   if (s.M == 0 || s.N == 0 || s.batch == 0) return;
+  if (turns(s)) {
+    return matmul<T>(turned(s), {.a = args.b, .b = args.a, .c = args.c, .scratch = args.scratch});
+  }
   const bool by_dots = uses_dots(s);
   const std::size_t slot_bytes = by_dots ? 0 : matmul_slot_bytes<T>(s);
   const int threads = threads_of(s), width = Plan<T>(s).width;
