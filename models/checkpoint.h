@@ -1,0 +1,73 @@
+// What a training run leaves in its folder, and how it is read back.
+//
+//   DIR/config.json              the model, the data and the options: RunConfig
+//   DIR/checkpoint.safetensors   everything needed to go on, bit for bit: TrainState
+//   DIR/model.safetensors        the best parameters, under PyTorch's names
+//   DIR/metrics.csv              one row per step
+//
+// Each file is written to a temporary name, synced and renamed. Functions throw Error, naming the
+// file, where one is missing, malformed or does not fit.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "autograd/optimizers.h"
+#include "autograd/parameters.h"
+#include "models/reconstruction.h"
+
+namespace unroll {
+
+/// How training goes.
+struct TrainOptions {
+  std::int64_t steps = 1000;          // in all
+  std::int64_t steps_per_epoch = 0;   // 0: no epochs; only for messages and metrics
+  double lr = 3e-3;                   // of Adam, at the first step
+  double final_fraction = 0.01;       // cosine schedule down to final_fraction * lr
+  double clip = 1;                    // gradient norm; 0: none
+  std::int64_t validate_every = 0;    // steps; 0: never
+  std::int64_t patience = 0;          // validations without improvement before stopping; 0: all
+  std::int64_t checkpoint_every = 0;  // steps; 0: only at the end and when interrupted
+};
+
+/// What `unroll train` was asked to do: enough to rebuild the model and its data.
+struct RunConfig {
+  ModelOptions model;
+  TrainOptions train;
+  std::vector<std::string> columns;  // of the series
+  std::vector<double> mean, sd;      // per column, of the training part
+  std::int64_t window = 24;          // T
+  std::int64_t batch = 64;           // N
+  bool variable_lengths = false;     // windows of random length window/2..window
+  std::uint64_t seed = 1;
+  std::string data;               // path of the series, for the record
+  std::string missing = "error";  // how missing values were treated
+};
+
+void save_config(const std::string& directory, const RunConfig& config);
+RunConfig load_config(const std::string& directory);
+
+/// The state of a run between two steps.
+struct TrainState {
+  std::int64_t step = 0;  // steps done
+  bool finished = false;
+  bool has_best = false;  // a validation has been done
+  double best = 0;        // lowest validation loss so far, reached after best_step steps
+  std::int64_t best_step = 0;
+  std::int64_t stale = 0;  // validations since
+  Tensor best_parameters;  // [P]; undefined without has_best
+};
+
+void save_checkpoint(const std::string& directory, const Parameters& parameters,
+                     const OptimizerState& optimizer, const TrainState& state);
+TrainState load_checkpoint(const std::string& directory, Parameters& parameters,
+                           OptimizerState& optimizer);
+bool has_checkpoint(const std::string& directory);
+
+/// Parameters under their names; `flat` [P] replaces the current values where it is defined.
+void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat = {});
+/// Fills all parameters from a safetensors file, converting between float32 and float64. Throws
+/// Error for a missing name or another shape; names that are not parameters are ignored.
+void load_model(const std::string& path, Parameters& parameters);
+
+}  // namespace unroll

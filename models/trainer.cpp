@@ -1,0 +1,182 @@
+#include "models/trainer.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "io/atomic_file.h"
+
+namespace unroll {
+namespace {
+
+// "step 12 (epoch 2, batch 3)", counted from 1.
+std::string place(std::int64_t step, std::int64_t per_epoch) {
+  std::string text = "step " + std::to_string(step + 1);
+  if (per_epoch > 0)
+    text += " (epoch " + std::to_string(step / per_epoch + 1) + ", batch " +
+            std::to_string(step % per_epoch + 1) + ")";
+  else
+    text += " (batch " + std::to_string(step + 1) + ")";
+  return text;
+}
+
+void require_finite(const char* what, double value) {
+  if (!std::isfinite(value)) fail("train", std::string(what) + " is " + std::to_string(value));
+}
+
+}  // namespace
+
+// Rows of metrics.csv, in memory until they are flushed, so that the file on disk never runs ahead
+// of the checkpoint by more than what resume() cuts off again.
+class Trainer::Metrics {
+ public:
+  explicit Metrics(std::string path) : path_(std::move(path)) {}
+
+  // Keeps the rows of the first `steps` steps of an earlier run; 0 starts anew.
+  void start(std::int64_t steps) {
+    std::string kept = "step,loss,lr,gradient_norm,validation\n", line;
+    if (steps > 0) {
+      std::ifstream old(path_);
+      std::getline(old, line);
+      while (std::getline(old, line) && std::atoll(line.c_str()) <= steps) kept += line + "\n";
+    }
+    write_file(path_, kept);
+  }
+
+  void add(const StepReport& r) {
+    char row[160];
+    int used = std::snprintf(row, sizeof row, "%lld,%.9g,%.9g,%.9g,",
+                             static_cast<long long>(r.step), r.loss, r.lr, r.gradient_norm);
+    if (r.validated) used += std::snprintf(row + used, sizeof row - used, "%.9g", r.validation);
+    rows_.append(row, static_cast<std::size_t>(used)).append("\n");
+    if (rows_.size() > 1 << 15) flush();
+  }
+
+  void flush() {
+    std::ofstream file(path_, std::ios::app | std::ios::binary);
+    file << rows_;
+    file.flush();
+    if (!file) fail("train", path_ + " cannot be written");
+    rows_.clear();
+  }
+
+ private:
+  std::string path_, rows_;
+};
+
+StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
+                      const Batch& batch, double lr, double clip) {
+  parameters.zero_gradients();
+  StepReport report;
+  report.lr = lr;
+  {
+    Tape tape;
+    const Tensor loss = model.loss(batch.x, batch.lengths);
+    report.loss = loss.item();
+    require_finite("the loss", report.loss);
+    tape.backward(loss, parameters);
+  }
+  report.gradient_norm = clip > 0 ? clip_norm(parameters, clip) : gradient_norm(parameters);
+  require_finite("the gradient's norm", report.gradient_norm);
+  adam.step(lr);
+  return report;
+}
+
+Trainer::Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options)
+    : model_(model),
+      parameters_(parameters),
+      options_(options),
+      adam_(parameters, {.lr = options.lr}) {
+  if (options.steps < 0 || options.clip < 0 || options.patience < 0)
+    fail("train", "steps, clip and patience must not be negative");
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::resume() {
+  OptimizerState optimizer;
+  state_ = load_checkpoint(directory_, parameters_, optimizer);
+  adam_.restore(optimizer);
+}
+
+StepReport Trainer::step_once(const BatchSource& batches) {
+  const std::int64_t step = state_.step;
+  const double lr = cosine(step, options_.steps, options_.lr, options_.final_fraction);
+  StepReport report;
+  try {
+    report = train_step(model_, parameters_, adam_, batches(step), lr, options_.clip);
+  } catch (const Error& e) {
+    std::string kept;
+    if (!directory_.empty() && has_checkpoint(directory_))
+      kept = "; the last good checkpoint is kept in " + directory_;
+    throw Error(std::string(e.what()) + " at " + place(step, options_.steps_per_epoch) +
+                "; try a lower learning rate or clip" + kept);
+  }
+  report.step = ++state_.step;
+  return report;
+}
+
+void Trainer::validate(StepReport& report) {
+  const bool due = options_.validate_every > 0 &&
+                   (state_.step % options_.validate_every == 0 || state_.step == options_.steps);
+  if (!validation_ || !due) return;
+  const NoTape none;
+  report.validated = true;
+  report.validation = validation_();
+  if (state_.has_best && !(report.validation < state_.best)) {
+    state_.stale++;
+    return;
+  }
+  state_.has_best = true;
+  state_.best = report.validation;
+  state_.best_step = state_.step;
+  state_.stale = 0;
+  state_.best_parameters = cast_copy(parameters_.flat(), parameters_.dtype());
+}
+
+bool Trainer::out_of_patience() const {
+  return options_.patience > 0 && state_.stale >= options_.patience;
+}
+
+void Trainer::save() {
+  if (directory_.empty()) return;
+  metrics_->flush();
+  save_checkpoint(directory_, parameters_, adam_.state(), state_);
+}
+
+void Trainer::finish() {
+  state_.finished = true;
+  save();
+  if (!directory_.empty())
+    save_model((std::filesystem::path(directory_) / "model.safetensors").string(), parameters_,
+               state_.best_parameters);
+}
+
+TrainResult Trainer::run(const BatchSource& batches) {
+  if (!directory_.empty()) {
+    metrics_ =
+        std::make_unique<Metrics>((std::filesystem::path(directory_) / "metrics.csv").string());
+    metrics_->start(state_.step);
+  }
+  TrainResult result;
+  while (!state_.finished && state_.step < options_.steps && !out_of_patience()) {
+    result.last = step_once(batches);
+    validate(result.last);
+    if (metrics_) metrics_->add(result.last);
+    if (progress_) progress_(result.last);
+    if (stop_ && stop_->load(std::memory_order_relaxed) && state_.step < options_.steps) {
+      save();
+      result.interrupted = true;
+      result.state = state_;
+      return result;
+    }
+    if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save();
+  }
+  result.early_stopped = out_of_patience() && state_.step < options_.steps;
+  finish();
+  result.state = state_;
+  return result;
+}
+
+}  // namespace unroll

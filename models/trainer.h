@@ -1,0 +1,92 @@
+// Trainer: Adam with cosine decay and clipping over a stream of batches, safe to interrupt.
+//
+//   Trainer trainer(model, parameters, {.steps = 2500});
+//   trainer.run([&](std::int64_t step) { return make_batch(step); });
+//
+// A batch is a function of its step alone, so that a run that was killed and resumed from its last
+// checkpoint ends in the same bits as one that was not. A Trainer keeps references to model and
+// parameters. Not thread-safe.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "autograd/optimizers.h"
+#include "autograd/tape.h"
+#include "models/checkpoint.h"
+#include "models/reconstruction.h"
+#include "models/windows.h"
+
+namespace unroll {
+
+using BatchSource = std::function<Batch(std::int64_t step)>;
+
+/// What a step did.
+struct StepReport {
+  std::int64_t step = 0;  // steps done, 1 after the first
+  double loss = 0, lr = 0;
+  double gradient_norm = 0;  // before clipping
+  bool validated = false;
+  double validation = 0;
+};
+
+struct TrainResult {
+  TrainState state;
+  StepReport last;
+  bool interrupted = false;    // asked to stop: resume later
+  bool early_stopped = false;  // no improvement for `patience` validations
+};
+
+/// One step of training: gradients of the loss, clipping to `clip` (0: none), Adam with rate `lr`.
+/// Throws Error, changing no parameter, where the loss or the gradient is not finite.
+StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
+                      const Batch& batch, double lr, double clip);
+
+class Trainer {
+ public:
+  Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options);
+  ~Trainer();
+
+  /// A folder for checkpoints and metrics; none by default. It must exist.
+  void set_directory(const std::string& directory) { directory_ = directory; }
+  /// Mean loss on held-out data, called every validate_every steps and after the last.
+  void set_validation(std::function<double()> validation) { validation_ = std::move(validation); }
+  /// Called after every step.
+  void set_progress(std::function<void(const StepReport&)> progress) {
+    progress_ = std::move(progress);
+  }
+  /// Checked after every step: true saves a checkpoint and returns.
+  void set_stop(const std::atomic<bool>* stop) { stop_ = stop; }
+
+  /// Continues from the folder's checkpoint. Throws Error where there is none or it does not fit.
+  void resume();
+
+  /// Trains to the end. On return the parameters are the last ones; after validations the best ones
+  /// are in state.best_parameters, and in DIR/model.safetensors. Throws Error, naming step and
+  /// batch, where the loss or a gradient is not finite; the last good checkpoint stays.
+  TrainResult run(const BatchSource& batches);
+
+ private:
+  class Metrics;
+
+  StepReport step_once(const BatchSource& batches);
+  void validate(StepReport& report);
+  bool out_of_patience() const;
+  void save();
+  void finish();
+
+  const Reconstruction& model_;
+  Parameters& parameters_;
+  TrainOptions options_;
+  Adam adam_;
+  TrainState state_;
+  std::string directory_;
+  std::function<double()> validation_;
+  std::function<void(const StepReport&)> progress_;
+  const std::atomic<bool>* stop_ = nullptr;
+  std::unique_ptr<Metrics> metrics_;
+};
+
+}  // namespace unroll
