@@ -41,18 +41,26 @@ struct ForwardCell {
   using Real = typename S::Real;
   using Args = GruForward<Real>;
 
-  UNROLL_SIMD_FN typename S::Vec step(const GruShape&, const Args&, const CellPlace&,
-                                      const Real* pre, Real* saved, typename S::Vec h_before) {
+  UNROLL_SIMD_FN void activate(const GruShape&, const Args&, const CellPlace&, Real* gates, Real*) {
     constexpr int L = S::lanes;
-    const GruGates<S> gates = gru_activate<S>(load_pre<S>(pre));
-    if (saved) {
-      S::store(saved, gates.r);
-      S::store(saved + L, gates.z);
-      S::store(saved + 2 * L, gates.n);
-      S::store(saved + 3 * L, gates.n_h);
-    }
-    return gru_step<S>(gates, h_before);
+    S::store(gates + L, S::sigmoid(S::load(gates + L)));
+    S::store(gates + 2 * L, S::sigmoid(S::load(gates + 2 * L)));
   }
+
+  UNROLL_SIMD_FN typename S::Vec output(const GruShape&, const Args&, const CellPlace&,
+                                        const Real* gates, Real* saved, typename S::Vec h_before) {
+    constexpr int L = S::lanes;
+    const auto r = S::load(gates + L), z = S::load(gates + 2 * L), n_h = S::load(gates + 3 * L);
+    const auto n = gru_candidate<S>(S::load(gates), r, n_h);
+    if (saved) {
+      S::store(saved, r);
+      S::store(saved + L, z);
+      S::store(saved + 2 * L, n);
+      S::store(saved + 3 * L, n_h);
+    }
+    return gru_output<S>({.r = r, .z = z, .n = n, .n_h = n_h}, h_before);
+  }
+
   static void finish(const GruShape&, const Args&, Index, Index) {}
 };
 

@@ -114,15 +114,17 @@ struct GruGates {
   typename Math::Vec r, z, n, n_h;
 };
 
+// n, given r
 template <class Math>
-UNROLL_HOST_DEVICE GruGates<Math> gru_activate(const GruPre<Math>& pre) {
-  const auto r = Math::sigmoid(pre.r);
-  return {r, Math::sigmoid(pre.z), Math::tanh(Math::fma(r, pre.n_h, pre.n_x)), pre.n_h};
+UNROLL_HOST_DEVICE typename Math::Vec gru_candidate(typename Math::Vec n_x, typename Math::Vec r,
+                                                    typename Math::Vec n_h) {
+  return Math::tanh(Math::fma(r, n_h, n_x));
 }
 
+// h[t+1]
 template <class Math>
-UNROLL_HOST_DEVICE typename Math::Vec gru_step(const GruGates<Math>& gate,
-                                               typename Math::Vec h_before) {
+UNROLL_HOST_DEVICE typename Math::Vec gru_output(const GruGates<Math>& gate,
+                                                 typename Math::Vec h_before) {
   return Math::fma(gate.z, h_before - gate.n, gate.n);
 }
 

@@ -42,15 +42,20 @@ struct ForwardCell {
   using Real = typename S::Real;
   using Args = LstmForward<Real>;
 
-  UNROLL_SIMD_FN typename S::Vec step(const LstmShape& shape, const Args& args,
-                                      const CellPlace& place, const Real* pre, Real* saved,
-                                      typename S::Vec) {
-    const LstmGates<S> gates = lstm_activate<S>(load_gates<S>(pre));
+  UNROLL_SIMD_FN void activate(const LstmShape& shape, const Args& args, const CellPlace& place,
+                               Real* gates, Real* saved) {
+    const LstmGates<S> active = lstm_activate<S>(load_gates<S>(gates));
     const auto before = load_part<S>(cell_at<S>(shape, args, place, place.t), place.count);
-    const LstmState<S> after = lstm_step<S>(gates, before);
-    if (saved) store_gates<S>(saved, gates);
-    store_part<S>(cell_at<S>(shape, args, place, place.t + 1), after.c, place.count);
-    return after.h;
+    const auto after = lstm_cell<S>(active, before);
+    store_part<S>(cell_at<S>(shape, args, place, place.t + 1), after, place.count);
+    if (saved) store_gates<S>(saved, active);
+    S::store(gates, active.o);  // what the output needs
+    S::store(gates + S::lanes, after);
+  }
+
+  UNROLL_SIMD_FN typename S::Vec output(const LstmShape&, const Args&, const CellPlace&,
+                                        const Real* gates, Real*, typename S::Vec) {
+    return lstm_output<S>(S::load(gates), S::load(gates + S::lanes));
   }
 
   static void finish(const LstmShape& shape, const Args& args, Index n, Index length) {

@@ -125,11 +125,17 @@ UNROLL_HOST_DEVICE LstmGates<Math> lstm_activate(const LstmGates<Math>& pre) {
   return {Math::sigmoid(pre.i), Math::sigmoid(pre.f), Math::tanh(pre.g), Math::sigmoid(pre.o)};
 }
 
+// c[t+1]
 template <class Math>
-UNROLL_HOST_DEVICE LstmState<Math> lstm_step(const LstmGates<Math>& gate,
-                                             typename Math::Vec c_before) {
-  const auto c = Math::fma(gate.f, c_before, gate.i * gate.g);
-  return {gate.o * Math::tanh(c), c};
+UNROLL_HOST_DEVICE typename Math::Vec lstm_cell(const LstmGates<Math>& gate,
+                                                typename Math::Vec c_before) {
+  return Math::fma(gate.f, c_before, gate.i * gate.g);
+}
+
+// h[t+1]
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec lstm_output(typename Math::Vec o, typename Math::Vec c) {
+  return o * Math::tanh(c);
 }
 
 template <class Math>

@@ -50,13 +50,14 @@ __attribute__((noinline)) void multiply_tile(const PanelProduct<typename S::Real
                                              std::int64_t first_row) {
   using Real = typename S::Real;
   using Vec = typename S::Vec;
-  Real* out = p.out + first_row * p.out_stride;
+  const std::int64_t out_stride = p.out_stride;  // a copy: stores might alias p
+  Real* out = p.out + first_row * out_stride;
   Vec sum[rows][vectors];
   UNROLL_FULL_UNROLL
   for (int i = 0; i < rows; ++i) {
     UNROLL_FULL_UNROLL
     for (int j = 0; j < vectors; ++j) {
-      sum[i][j] = p.accumulate ? S::load(out + i * p.out_stride + j * S::lanes) : S::zero();
+      sum[i][j] = p.accumulate ? S::load(out + i * out_stride + j * S::lanes) : S::zero();
     }
   }
   const std::int64_t row_step = left == Left::row_major ? p.a_stride : 1;
@@ -80,7 +81,7 @@ __attribute__((noinline)) void multiply_tile(const PanelProduct<typename S::Real
   for (int i = 0; i < rows; ++i) {
     UNROLL_FULL_UNROLL
     for (int j = 0; j < vectors; ++j) {
-      S::store(out + i * p.out_stride + j * S::lanes, sum[i][j]);
+      S::store(out + i * out_stride + j * S::lanes, sum[i][j]);
     }
   }
 }

@@ -19,8 +19,13 @@ struct CellPlace {
 // Rows whose gates are computed together.
 inline constexpr Index gate_rows = 48;
 
-// Cell: struct { static void step(shape, args, CellPlace, gates, saved, h_before, h_after); },
-// where gates and saved (null in inference) are block_vectors vectors, h_before and h_after one.
+// Cell: struct {
+//   static void activate(shape, args, CellPlace, gates, saved);
+//   static Vec output(shape, args, CellPlace, gates, saved, h_before);
+//   static void finish(shape, args, n, length); };
+// gates and saved (null in inference) are block_vectors vectors. The two halves of a step run over
+// many rows each, since a processor overlaps the activations of neighbouring rows, but not what
+// waits for them.
 template <class S, class Layout, class Cell, class Shape, class Args>
 class RecurrentForward {
   using Real = typename S::Real;
@@ -86,26 +91,33 @@ class RecurrentForward {
       for (Index first = rows.begin; first < rows.end; first += gate_rows) {
         const Index count = smaller(gate_rows, rows.end - first);
         panels_.multiply(group, count, input(t, first), stride_, gates, false);
-        for (Index r = 0; r < count; ++r) {
-          cell_row(t, first + r, group, gates + r * G::row, offset);
+        Real* saved =
+            saved_ ? saved_ + (group * sequences_.total() + offset + first) * G::row : nullptr;
+        for (int block = 0; block < Layout::blocks; ++block) {
+          cells(t, {first, first + count}, group, block, gates, saved);
         }
       }
     }
   }
 
-  void cell_row(Index t, Index row, Index group, const Real* gates, Index offset) const {
-    Real* saved = saved_ ? saved_ + (group * sequences_.total() + offset + row) * G::row : nullptr;
-    CellPlace place{.t = t, .n = sequences_.index(row)};
-    for (int block = 0; block < Layout::blocks; ++block) {
-      place.unit = group * G::units + block * S::lanes;
-      place.count = shape_.H - place.unit;
-      if (place.count <= 0) return;
-      const Index state = shape_.I + 1 + place.unit;
-      const auto after =
-          Cell::step(shape_, args_, place, gates + block * G::block_vectors * S::lanes, saved,
-                     S::load(input(t, row) + state));
-      S::store(input(t + 1, row) + state, after);
-      store_part<S>(h(t + 1, place.n) + place.unit, after, place.count);
+  // A block of units of some rows; gates and saved begin with the first row.
+  void cells(Index t, RowRange rows, Index group, int block, Real* gates, Real* saved) const {
+    const Index unit = group * G::units + block * S::lanes, state = shape_.I + 1 + unit;
+    if (unit >= shape_.H) return;
+    CellPlace place{.t = t, .n = 0, .unit = unit, .count = shape_.H - unit};
+    Real* const block_gates = gates + block * G::block_vectors * S::lanes;
+    for (Index r = 0; r < rows.end - rows.begin; ++r) {
+      place.n = sequences_.index(rows.begin + r);
+      Cell::activate(shape_, args_, place, block_gates + r * G::row,
+                     saved ? saved + r * G::row : nullptr);
+    }
+    for (Index r = 0; r < rows.end - rows.begin; ++r) {
+      place.n = sequences_.index(rows.begin + r);
+      const auto after = Cell::output(shape_, args_, place, block_gates + r * G::row,
+                                      saved ? saved + r * G::row : nullptr,
+                                      S::load(input(t, rows.begin + r) + state));
+      S::store(input(t + 1, rows.begin + r) + state, after);
+      store_part<S>(h(t + 1, place.n) + unit, after, place.count);
     }
   }
 

@@ -140,12 +140,12 @@ class RecurrentPullback {
     return rows.before(shape_.K * sequences_.active(t));
   }
 
-  // Calls body(row, direction, n) for each row.
+  // Calls body(row, direction, n, sorted sequence) for each row.
   template <class Body>
   void for_rows(RowRange rows, const Body& body) const {
     Index j = rows.begin / shape_.K, k = rows.begin % shape_.K;
     for (Index row = rows.begin; row < rows.end; ++row) {
-      body(row, k, sequences_.index(j));
+      body(row, k, sequences_.index(j), j);
       if (++k == shape_.K) k = 0, ++j;
     }
   }
@@ -177,7 +177,7 @@ class RecurrentPullback {
 
   void start(RowRange rows) const {
     const Index H = shape_.H;
-    for_rows(rows, [&](Index row, Index k, Index n) {
+    for_rows(rows, [&](Index row, Index k, Index n, Index) {
       const Index kn = k * shape_.N + n;
       zero_row(dh(row), G::padded(H));
       if (args_.dh_n) copy_row(dh(row), args_.dh_n + kn * H, H);
@@ -187,7 +187,7 @@ class RecurrentPullback {
 
   void finish(RowRange rows) const {
     if (args_.dh0) through_state_weights(active(rows, 0), 0);
-    for_rows(rows, [&](Index row, Index k, Index n) {
+    for_rows(rows, [&](Index row, Index k, Index n, Index) {
       const Index kn = k * shape_.N + n;
       if (args_.dh0) blend_row<S>(args_.dh0 + kn * shape_.H, dh(row), args_.beta_dh0, shape_.H);
       Cell::finish(shape_, args_, kn, dc(row));
@@ -275,7 +275,7 @@ class RecurrentPullback {
         p.out = out;
         p.out_stride = width;
         w_ih_.template multiply<Left::row_major>(q, p);
-        for_rows(some, [&](Index row, Index k, Index n) {
+        for_rows(some, [&](Index row, Index k, Index n, Index) {
           Real* dx = args_.dx + ((k * shape_.T + t) * shape_.N + n) * shape_.I + q * width;
           blend_row<S>(dx, out + (row - first) * width, args_.beta_dx, w_ih_.columns_in(q));
         });
@@ -285,8 +285,7 @@ class RecurrentPullback {
 
   void through_cells(Index t, RowRange rows, Index offset, Index saved_offset) const {
     for (Index group = 0; group < G::count(shape_.H); ++group) {
-      for_rows(rows, [&](Index row, Index k, Index n) {
-        const Index j = row / shape_.K;
+      for_rows(rows, [&](Index row, Index k, Index n, Index j) {
         const Real* saved =
             saved_ ? saved_ + (group * sequences_.total() + saved_offset + j) * G::row : nullptr;
         const Real* dy =

@@ -17,7 +17,7 @@ struct RnnLayout {
 };
 
 template <class S>
-UNROLL_SIMD_FN typename S::Vec activate(RnnActivation activation, typename S::Vec x) {
+UNROLL_SIMD_FN typename S::Vec activated(RnnActivation activation, typename S::Vec x) {
   switch (activation) {
     case RnnActivation::tanh: return rnn_activate<RnnActivation::tanh, S>(x);
     case RnnActivation::relu: return rnn_activate<RnnActivation::relu, S>(x);
@@ -44,10 +44,13 @@ struct ForwardCell {
   using Real = typename S::Real;
   using Args = RnnForward<Real>;
 
-  UNROLL_SIMD_FN typename S::Vec step(const RnnShape& shape, const Args&, const CellPlace&,
-                                      const Real* pre, Real*, typename S::Vec) {
-    return activate<S>(shape.activation, S::load(pre));
+  UNROLL_SIMD_FN void activate(const RnnShape&, const Args&, const CellPlace&, Real*, Real*) {}
+
+  UNROLL_SIMD_FN typename S::Vec output(const RnnShape& shape, const Args&, const CellPlace&,
+                                        const Real* gates, Real*, typename S::Vec) {
+    return activated<S>(shape.activation, S::load(gates));
   }
+
   static void finish(const RnnShape&, const Args&, Index, Index) {}
 };
 
