@@ -209,7 +209,7 @@ struct BinaryRule {
     else if constexpr (op == Binary::minimum)
       return mul(d, share(b, a));
     else if constexpr (op == Binary::pow)
-      return mul(d, mul(b, pow(a, add(b, -1))));
+      return mul(d, mul(b, pow(safe_base(), add(b, -1))));
     else
       return d;
   }
@@ -232,7 +232,12 @@ struct BinaryRule {
   // log a, but 0 where z is 0 so that 0^b with b > 0 has derivative 0, not NaN.
   Tensor log_base() const {
     const Tensor zero = scalar(0, a.dtype());
-    return where(eq(z, zero), zero, log(a));
+    return where(eq(z, zero), zero, log(safe_base()));
+  }
+  // a, but 1 where a and b are 0: both derivatives of 0^0 are 0, as in PyTorch.
+  Tensor safe_base() const {
+    const Tensor zero = scalar(0, a.dtype());
+    return where(eq(a, zero), where(eq(b, zero), scalar(1, a.dtype()), a), a);
   }
 
   void pull(Pullback& s) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 namespace unroll {
 namespace detail {
@@ -61,7 +62,10 @@ void Log::destroy_rule(std::size_t i) noexcept {
 }
 
 void Log::pop_dead(std::uint32_t live) noexcept {
-  while (!records.empty() && !(records.back().mask & live)) {
+  std::size_t floor = 0;
+  for (std::uint32_t rest = live; rest; rest &= rest - 1)
+    floor = std::max(floor, start[std::countr_zero(rest)]);
+  while (records.size() > floor && !(records.back().mask & live)) {
     destroy_rule(records.size() - 1);
     args.resize(records.back().first_arg);
     records.pop_back();
@@ -117,8 +121,8 @@ void append_record(const RuleTable& table, void* rule, std::span<const Tensor* c
                 mask,
                 0,
                 std::int32_t(log.args.size()),
-                std::int16_t(outputs.size()),
-                std::int16_t(inputs.size())};
+                std::int32_t(outputs.size()),
+                std::int32_t(inputs.size())};
   if (mask)
     for (const Tensor* t : inputs) log.args.push_back(defined(t) ? log.slot_of(*t) : -1);
   record.first_output = log.slots;
@@ -144,12 +148,14 @@ Capture::Capture()
 Capture::~Capture() { thread_state.log->capture = outer_; }
 
 void Capture::collect(const Tensor& input) {
-  const TensorNode* node = input.node();
-  const bool made_inside = node->epoch == thread_state.log->epoch && node->slot >= base_;
-  if (made_inside || !is_real(input.dtype())) return;
+  if (made(input) || !is_real(input.dtype())) return;
   for (const Tensor& t : free_)
     if (t.id() == input.id()) return;
   free_.push_back(input);
+}
+
+bool Capture::made(const Tensor& x) const {
+  return x.node()->epoch == thread_state.log->epoch && x.node()->slot >= base_;
 }
 
 Tensors Capture::take() { return std::exchange(free_, {}); }

@@ -1,6 +1,7 @@
 // The thread's log of records and the tables of its sweeps. Private to autograd/{tape,log}.cpp.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -16,7 +17,7 @@ struct Record {
   std::uint64_t versions;  // of what the rule saved, when it was recorded
   std::uint32_t mask;      // the tapes that see it
   std::int32_t first_output, first_arg;
-  std::int16_t outputs, inputs;
+  std::int32_t outputs, inputs;
 };
 
 /// The cells of one sweep, by slot. Stamped, so that opening one costs nothing however long the
@@ -64,6 +65,7 @@ struct Log {
   ~Log();
   void open();   // a first tape
   void close();  // no tape is left
+  /// Frees the records at the end that no live tape sees, down to where the last of them began.
   void pop_dead(std::uint32_t live) noexcept;
   void destroy_rule(std::size_t record) noexcept;
 
@@ -81,6 +83,7 @@ struct Log {
   std::size_t open_tables = 0;
   std::int32_t slots = 0;
   std::uint64_t epoch = 0;
+  std::array<std::size_t, 32> start{};  // where the tape of each bit began
   Capture* capture = nullptr;
 };
 

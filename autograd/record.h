@@ -36,6 +36,7 @@ struct SweepCell {
   bool active = false;    // depends on an x of this sweep
   bool wanted = false;    // is an x
   bool seen = false;      // an x that occurs in a visible record
+  bool made = false;      // an output of a visible record
   bool in_place = false;  // value is a gradient buffer: add into it
 };
 
@@ -146,6 +147,8 @@ class Capture {
   Capture& operator=(const Capture&) = delete;
   /// The free variables, in order of first use.
   Tensors take();
+  /// True for the outputs of ops that were recorded inside.
+  bool made(const Tensor& x) const;
 
  private:
   friend void append_record(const RuleTable&, void*, std::span<const Tensor* const>,

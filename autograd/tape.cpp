@@ -54,7 +54,7 @@ struct Tape::Access {
       for (int k = 0; k < r.outputs; k++) {
         const std::int32_t slot = r.first_output + k;
         if (any) (*table)[slot].active = true;
-        if (table->has(slot)) (*table)[slot].seen = true;
+        if (table->has(slot)) (*table)[slot].seen = (*table)[slot].made = true;
       }
     }
   }
@@ -63,10 +63,20 @@ struct Tape::Access {
   void want(const Tensor& x) { cell(x).active = cell(x).wanted = true; }
   SweepCell& cell(const Tensor& x) { return (*table)[log.slot_of(x)]; }
 
-  void require_seen(const Tensor& t, const char* what) {
-    if (!cell(t).seen)
-      fail(op, std::string(what) + " of shape " + to_string(t.shape()) +
-                   " never appeared under this tape");
+  // An x that is also a y has the derivative 1 by itself.
+  void require_seen(const Tensors& xs) {
+    for (const Tensor& t : xs)
+      if (!cell(t).seen)
+        fail(op, "x of shape " + to_string(t.shape()) + " never appeared under this tape");
+  }
+  void require_made(const Tensors& ys, const char* what = "y") {
+    for (const Tensor& t : ys) {
+      SweepCell& c = cell(t);
+      if (!c.made && !c.wanted)
+        fail(op, std::string(what) + " of shape " + to_string(t.shape()) +
+                     " was not made under this tape");
+      c.seen = true;
+    }
   }
 
   // A rule must find what it saved unchanged.
@@ -192,7 +202,7 @@ Tape::Tape() {
   bit_ = 1u << std::countr_zero(free_bits);
   if (!state.live) state.log->open();
   log_ = state.log;
-  start_ = state.log->records.size();
+  start_ = state.log->start[std::countr_zero(bit_)] = state.log->records.size();
   state.live |= bit_;
 }
 
@@ -229,8 +239,8 @@ Tensors Tape::pull(const Tensors& ys, const Tensors& us, const Tensors& x) {
   for (const Tensor& t : x) sweep.want(t);
   for (const Tensor& t : ys) sweep.cell(t);
   sweep.find_active();
-  for (const Tensor& t : x) sweep.require_seen(t, "x");
-  for (const Tensor& t : ys) sweep.require_seen(t, "y");
+  sweep.require_made(ys);
+  sweep.require_seen(x);
   for (std::size_t i = 0; i < ys.size(); i++) {
     Tensor& value = sweep.cell(ys[i]).value;
     if (us[i]) value = value ? add(value, us[i]) : us[i];
@@ -250,8 +260,10 @@ Tensor Tape::pull(const Tensor& y, const Tensor& u, const Parameters& parameters
   require_defined("pull", {y, u}, "y or its cotangent");
   {
     Access sweep(*this, "pull");
-    for (const Tensor& p : parameters.tensors()) sweep.cell(p);
+    for (const Tensor& p : parameters.tensors()) sweep.want(p);
+    sweep.cell(y);
     sweep.find_active();
+    sweep.require_made({y});
     for (const Tensor& p : parameters.tensors())
       if (sweep.cell(p).seen) appeared.push_back(p);
   }
@@ -276,7 +288,7 @@ void Tape::backward(const Tensor& loss, Parameters& parameters) {
   for (const Tensor& p : parameters.tensors()) sweep.want(p);
   sweep.cell(loss);
   sweep.find_active();
-  sweep.require_seen(loss, "loss");
+  sweep.require_made({loss}, "loss");
   const Tensors& gradients = parameters.gradient_views();
   for (std::size_t i = 0; i < gradients.size(); i++) {
     SweepCell& cell = sweep.cell(parameters.tensors()[i]);
@@ -300,8 +312,8 @@ Tensors Tape::push(const Tensors& x, const Tensors& v, const Tensors& ys) {
   for (const Tensor& t : x) sweep.want(t);
   for (const Tensor& t : ys) sweep.cell(t);
   sweep.find_active();
-  for (const Tensor& t : x) sweep.require_seen(t, "x");
-  for (const Tensor& t : ys) sweep.require_seen(t, "y");
+  sweep.require_made(ys);
+  sweep.require_seen(x);
   for (std::size_t i = 0; i < x.size(); i++) {
     Tensor& value = sweep.cell(x[i]).value;
     if (v[i]) value = value ? add(value, v[i]) : v[i];
@@ -363,7 +375,9 @@ const Tensor& Pushforward::tangent(int input) const {
 
 void Pushforward::set(int output, Tensor d) {
   SweepCell& cell = table_[record_.first_output + output];
-  if (!cell.wanted) cell.value = std::move(d);  // an x keeps the tangent that it was given
+  // An x that was made under the tape: what comes through its op adds to its own tangent, as the
+  // transpose of pull.
+  cell.value = cell.wanted && cell.value ? unroll::add(cell.value, d) : std::move(d);
 }
 
 }  // namespace unroll

@@ -28,11 +28,12 @@ Tensor jacobian(F&& f, const Tensor& x) {
   return detail::dense_jacobian(tape, x, y);
 }
 
-/// Gradient of a scalar function.
+/// Gradient of a scalar function. Throws Error where f returns more than one element.
 template <class F>
 Tensor gradient(F&& f, const Tensor& x) {
   Tape tape;
   const Tensor y = f(x);
+  if (y.numel() != 1) fail("gradient", "f returned " + to_string(y.shape()) + ", not one element");
   return tape.pull(y, ones(y.shape(), y.dtype()), {x})[0];
 }
 
@@ -70,10 +71,13 @@ struct RecomputeRule {
     memory::Vector<int> at;
     for (int i = 0; i < static_cast<int>(inputs.size()); i++)
       if (s.wants(i)) wanted.push_back(inputs[i]), at.push_back(i);
-    Tape tape;
-    const Tensor y = f();
-    const Tensors d = tape.pull(y, s.cotangent(), wanted);
-    for (std::size_t i = 0; i < at.size(); i++) s.add(at[i], d[i]);
+    Tensors d;
+    {  // closed before anything is added: sums go on in place only where nothing records
+      Tape tape;
+      const Tensor y = f();
+      d = tape.pull(y, s.cotangent(), wanted);
+    }
+    for (std::size_t i = 0; i < at.size(); i++) s.add(at[i], std::move(d[i]));
   }
 
   void push(Pushforward& s) {
@@ -100,6 +104,7 @@ Tensor recompute(F f) {
   {
     detail::Capture capture;
     y = f();
+    if (!capture.made(y)) return y;  // came from outside as it is: there is nothing to recompute
     inputs = capture.take();
   }
   Tensor out = view::strided(y, y.shape(), y.strides(), 0);
