@@ -3,7 +3,7 @@
 #
 #   run.sh BUILD_DIR [quick]
 #
-# quick leaves out compiling unroll once more inside another project (only configures it).
+# quick leaves out compiling unroll once more inside another project, without OpenMP (only configures).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -46,7 +46,7 @@ fi
 run cmake -S "$here" -B "$work/fetched" -DCONSUME=fetchcontent -DUNROLL_ROOT="$root" -DUNROLL_ISAS=base
 echo "FetchContent: configured"
 run cmake -S "$here" -B "$work/added" -DCONSUME=add_subdirectory -DUNROLL_ROOT="$root" \
-  -DUNROLL_ISAS=base -DCMAKE_BUILD_TYPE=Debug
+  -DUNROLL_ISAS=base -DUNROLL_OPENMP=OFF -DCMAKE_BUILD_TYPE=Debug
 if [ "${2:-}" != quick ]; then
   run cmake --build "$work/added" --target consumer --parallel 2
   run "$work/added/consumer"
