@@ -1,5 +1,6 @@
 #include "core/random.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -73,8 +74,15 @@ Tensor Random::uniform(const Shape& shape, double low, double high, Dtype dtype)
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform", "[" + std::to_string(low) + "," + std::to_string(high) + ") is no interval");
   if (!is_real(dtype)) fail("uniform", "dtype must be float32 or float64");
+  // Rounding, of the sum or to float32, can reach the excluded bound: then the number below it.
+  const bool narrow = dtype == Dtype::float32;
+  const auto below = [=](auto bound) {
+    return bound < high ? bound : std::nextafter(bound, static_cast<decltype(bound)>(low));
+  };
+  const double largest = narrow ? below(static_cast<float>(high)) : below(high);
   return draw(shape, dtype, [=](std::array<std::uint64_t, 2> w) {
-    return low + (high - low) * unit(w[0], dtype);
+    const double value = low + (high - low) * unit(w[0], dtype);
+    return std::min(narrow ? static_cast<float>(value) : value, largest);
   });
 }
 

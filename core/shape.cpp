@@ -59,10 +59,10 @@ int normal_axis(const char* op, int axis, int rank) {
 
 Shape contiguous_strides(const Shape& shape) noexcept {
   Shape strides = shape;
-  std::int64_t step = 1;
+  std::uint64_t step = 1;  // may wrap around beside a size of 0, where no stride is ever used
   for (int i = shape.rank(); i-- > 0;) {
-    strides[i] = step;
-    step *= std::max<std::int64_t>(shape[i], 1);
+    strides[i] = static_cast<std::int64_t>(step);
+    step *= static_cast<std::uint64_t>(std::max<std::int64_t>(shape[i], 1));
   }
   return strides;
 }

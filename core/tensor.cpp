@@ -111,9 +111,9 @@ double Tensor::item() const {
 Tensor empty(const Shape& shape, Dtype dtype, Device device) {
   require_built_in("empty", device);
   std::size_t bytes;
-  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(dtype), &bytes))
+  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(dtype), &bytes) ||
+      __builtin_add_overflow(bytes, kHeader, &bytes))
     fail("empty", to_string(shape) + " is too large");
-  bytes += kHeader;
   auto* block = static_cast<std::byte*>(memory::allocate(bytes));
   auto* node = new (block) TensorNode{.storage = nullptr,
                                       .data = block + kHeader,

@@ -10,12 +10,19 @@ bool strides_for(const Tensor& x, const Shape& shape, Shape& strides) {
   if (x.is_contiguous()) return true;
   int to = shape.rank() - 1;
   for (int from = x.rank() - 1; from >= 0;) {
-    std::int64_t run = x.shape()[from], step = x.strides()[from];
-    const std::int64_t inner = step;
-    while (--from >= 0 &&
-           (x.shape()[from] == 1 || run == 1 || x.strides()[from] == step * x.shape()[from + 1])) {
-      run *= x.shape()[from];
-      step = x.strides()[from];
+    std::int64_t run = x.shape()[from], last = run;  // last: size of the run's first axis
+    std::int64_t step = x.strides()[from], inner = step;
+    // An axis of size 1 is stepped over: its stride means nothing.
+    while (--from >= 0) {
+      const std::int64_t size = x.shape()[from], stride = x.strides()[from];
+      if (size == 1) continue;
+      if (run == 1)
+        inner = stride;
+      else if (stride != step * last)
+        break;
+      run *= size;
+      step = stride;
+      last = size;
     }
     std::int64_t filled = 1;
     while (to >= 0 && (filled < run || shape[to] == 1)) {
@@ -51,8 +58,8 @@ Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t end, st
                       " does not fit axis " + std::to_string(axis) + " of shape " +
                       to_string(x.shape()));
   Shape shape = x.shape(), strides = x.strides();
-  shape[axis] = (end - start + step - 1) / step;
-  strides[axis] *= step;
+  shape[axis] = (end - start) / step + ((end - start) % step != 0);
+  if (shape[axis] > 1) strides[axis] *= step;  // a step beyond the end may be of any size
   return strided(x, shape, strides, shape[axis] ? start * x.strides()[axis] : 0);
 }
 

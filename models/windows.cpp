@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "core/memory.h"
 #include "core/view.h"
 
 namespace unroll {
@@ -72,10 +73,11 @@ Tensor gather_windows(const Tensor& windows, std::span<const std::int64_t> indic
 }
 
 Lengths random_lengths(Random& random, std::int64_t N, std::int64_t low, std::int64_t high) {
-  if (N < 0 || low < 0 || low > high)
+  if (N < 0 || low < 0 || low > high || high == INT64_MAX)
     fail("random_lengths", std::to_string(N) + " lengths in " + std::to_string(low) + ".." +
                                std::to_string(high) + " do not exist");
-  return Lengths(to_vector<std::int64_t>(random.integers({N}, low, high + 1)));
+  const Tensor lengths = random.integers({N}, low, high + 1);
+  return Lengths({lengths.data<std::int64_t>(), static_cast<std::size_t>(N)});
 }
 
 Batches::Batches(Tensor windows, BatchOptions options)
@@ -153,8 +155,8 @@ Batch Batches::get(std::int64_t epoch, std::int64_t index) {
 Batch Batches::gather(std::span<const std::int64_t> indices) const {
   const auto N = static_cast<std::int64_t>(indices.size());
   const std::int64_t C = sequences_[0].shape()[1];
-  std::vector<std::int64_t> lengths;
-  for (const std::int64_t i : indices) lengths.push_back(sequences_[i].shape()[0]);
+  memory::Vector<std::int64_t> lengths(indices.size());
+  for (std::size_t n = 0; n < indices.size(); n++) lengths[n] = sequences_[indices[n]].shape()[0];
   const auto [shortest, longest] = std::minmax_element(lengths.begin(), lengths.end());
   Batch batch{zeros({*longest, N, C}, options_.dtype), {}};
   for (std::int64_t n = 0; n < N; n++)
@@ -164,7 +166,7 @@ Batch Batches::gather(std::span<const std::int64_t> indices) const {
                   batch.x.mutable_data<decltype(to_type)>() + n * C, N * C);
       });
     });
-  if (*shortest != *longest) batch.lengths = Lengths(std::move(lengths));
+  if (*shortest != *longest) batch.lengths = Lengths(std::span<const std::int64_t>(lengths));
   return batch;
 }
 

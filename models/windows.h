@@ -7,8 +7,7 @@
 //   }
 //
 // What get(epoch, i) returns depends on the seed, the epoch and i alone: to resume, ask for the
-// next i. It allocates nothing but tensors (and, where lengths differ, Lengths). Holds its tensors
-// by handle. One thread at a time.
+// next i. Its memory comes from the pool. Holds its tensors by handle. One thread at a time.
 #pragma once
 
 #include <cstdint>
