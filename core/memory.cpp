@@ -72,7 +72,8 @@ Centre& centre() {
   return *instance;
 }
 
-std::atomic<std::int64_t> live{0}, peak{0}, pooled{0};
+// What the system gave; the pool holds what of it is not live.
+std::atomic<std::int64_t> live{0}, peak{0}, reserved{0};
 
 struct ThreadCache {  // trivially destructible; emptied by the guard below when the thread ends
   List lists[kClasses];
@@ -96,9 +97,16 @@ struct CacheGuard {
 };
 thread_local CacheGuard guard;
 
-void* system_allocate(std::size_t bytes) {
-  if (void* p = std::aligned_alloc(kAlign, bytes)) return p;
-  fail("memory", "cannot allocate " + std::to_string(bytes) + " bytes");
+void* system_allocate(std::size_t bytes, std::size_t counted) {
+  void* p = std::aligned_alloc(kAlign, bytes);
+  if (!p) fail("memory", "cannot allocate " + std::to_string(bytes) + " bytes");
+  reserved.fetch_add(static_cast<std::int64_t>(counted), std::memory_order_relaxed);
+  return p;
+}
+
+void system_free(void* p, std::size_t counted) noexcept {
+  reserved.fetch_sub(static_cast<std::int64_t>(counted), std::memory_order_relaxed);
+  std::free(p);
 }
 
 void count_live(std::int64_t bytes) noexcept {
@@ -112,13 +120,10 @@ void* from_centre(int c, std::size_t bytes) {
   {
     Centre& shared = centre();
     const std::lock_guard lock(shared.mutex);
-    if (shared.lists[c].head) {
-      pooled.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
-      return shared.lists[c].pop();
-    }
+    if (shared.lists[c].head) return shared.lists[c].pop();
   }
   guard.armed = true;  // first use in this thread registers the destructor
-  return system_allocate(bytes);
+  return system_allocate(bytes, bytes);
 }
 
 }  // namespace
@@ -131,10 +136,9 @@ void* allocate(std::size_t bytes) {
   void* p;
   if (kBypass) {
     // The exact size, so that the sanitizer sees the first byte past the end.
-    p = system_allocate((std::max<std::size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign);
+    p = system_allocate((std::max<std::size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign, size);
   } else if (cache.lists[c].head) {
     p = cache.lists[c].pop();
-    pooled.fetch_sub(static_cast<std::int64_t>(size), std::memory_order_relaxed);
   } else {
     p = from_centre(c, size);
   }
@@ -147,8 +151,7 @@ void deallocate(void* block, std::size_t bytes) noexcept {
   const int c = class_of(bytes);
   const std::size_t size = class_units(c) * kAlign;
   live.fetch_sub(static_cast<std::int64_t>(size), std::memory_order_relaxed);
-  if (kBypass) return std::free(block);
-  pooled.fetch_add(static_cast<std::int64_t>(size), std::memory_order_relaxed);
+  if (kBypass) return system_free(block, size);
   List& list = cache.lists[c];
   list.push(block);
   guard.armed = true;
@@ -158,8 +161,9 @@ void deallocate(void* block, std::size_t bytes) noexcept {
 }
 
 Stats stats() noexcept {
-  return {live.load(std::memory_order_relaxed), peak.load(std::memory_order_relaxed),
-          pooled.load(std::memory_order_relaxed)};
+  const std::int64_t used = live.load(std::memory_order_relaxed);
+  return {used, peak.load(std::memory_order_relaxed),
+          reserved.load(std::memory_order_relaxed) - used};
 }
 
 void reset_peak() noexcept {
@@ -171,11 +175,7 @@ void trim() noexcept {
   for (int c = 0; c < kClasses; c++) {
     flush(cache.lists[c], c, 0);
     const std::lock_guard lock(shared.mutex);
-    while (shared.lists[c].head) {
-      pooled.fetch_sub(static_cast<std::int64_t>(class_units(c) * kAlign),
-                       std::memory_order_relaxed);
-      std::free(shared.lists[c].pop());
-    }
+    while (shared.lists[c].head) system_free(shared.lists[c].pop(), class_units(c) * kAlign);
   }
 }
 
