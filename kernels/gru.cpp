@@ -70,6 +70,7 @@ struct PullbackCell {
   using Args = GruPullback<Real>;
 
   static void start(const GruShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN void prepare(const GruShape&, const Args&, const CellPlace&, Real*) {}
   UNROLL_SIMD_FN typename S::Vec step(const GruShape& shape, const Args& args,
                                       const CellPlace& place, const Real* saved, typename S::Vec dh,
                                       Real*, Real* d_gates) {

@@ -75,13 +75,18 @@ struct PullbackCell {
     if (args.dc_n) copy_row(dc, args.dc_n + kn * shape.H, shape.H);
   }
 
+  UNROLL_SIMD_FN void prepare(const LstmShape& shape, const Args& args, const CellPlace& place,
+                              Real* d_gates) {
+    const auto after = load_part<S>(cell_at<S>(shape, args, place, place.t + 1), place.count);
+    S::store(d_gates, S::tanh(after));
+  }
+
   UNROLL_SIMD_FN typename S::Vec step(const LstmShape& shape, const Args& args,
                                       const CellPlace& place, const Real* saved, typename S::Vec dh,
                                       Real* dc, Real* d_gates) {
     const auto before = load_part<S>(cell_at<S>(shape, args, place, place.t), place.count);
-    const auto after = load_part<S>(cell_at<S>(shape, args, place, place.t + 1), place.count);
-    const LstmCotangents<S> d =
-        lstm_step_pullback<S>(load_gates<S>(saved), before, after, {.h = dh, .c = S::load(dc)});
+    const LstmCotangents<S> d = lstm_step_pullback<S>(
+        load_gates<S>(saved), before, S::load(d_gates), {.h = dh, .c = S::load(dc)});
     store_gates<S>(d_gates, d.pre);
     S::store(dc, d.c_before);
     return S::zero();
@@ -107,7 +112,7 @@ struct PushforwardCell {
                                       typename S::Vec, Real* dc) {
     const auto before = load_part<S>(cell_at<S>(shape, args, place, place.t), place.count);
     const auto after = load_part<S>(cell_at<S>(shape, args, place, place.t + 1), place.count);
-    const LstmState<S> d = lstm_step_pushforward<S>(load_gates<S>(saved), before, after,
+    const LstmState<S> d = lstm_step_pushforward<S>(load_gates<S>(saved), before, S::tanh(after),
                                                     load_gates<S>(d_pre), S::load(dc));
     S::store(dc, d.c);
     return d.h;

@@ -144,13 +144,14 @@ struct LstmCotangents {
   typename Math::Vec c_before;
 };
 
-// Cotangents of h[t+1] and c[t+1] -> of the gates before their activations and of c[t].
+// Cotangents of h[t+1] and c[t+1] -> of the gates before their activations and of c[t], given
+// tanh(c[t+1]).
 template <class Math>
 UNROLL_HOST_DEVICE LstmCotangents<Math> lstm_step_pullback(const LstmGates<Math>& gate,
                                                            typename Math::Vec c_before,
-                                                           typename Math::Vec c,
+                                                           typename Math::Vec tanh_c,
                                                            const LstmState<Math>& cotangent) {
-  const auto one = Math::set(1), tanh_c = Math::tanh(c);
+  const auto one = Math::set(1);
   const auto dc = Math::fma(cotangent.h * gate.o, Math::fnma(tanh_c, tanh_c, one), cotangent.c);
   return {.pre = {.i = dc * gate.g * Math::fnma(gate.i, gate.i, gate.i),
                   .f = dc * c_before * Math::fnma(gate.f, gate.f, gate.f),
@@ -159,14 +160,15 @@ UNROLL_HOST_DEVICE LstmCotangents<Math> lstm_step_pullback(const LstmGates<Math>
           .c_before = dc * gate.f};
 }
 
-// Tangents of the gates before their activations and of c[t] -> of h[t+1] and c[t+1].
+// Tangents of the gates before their activations and of c[t] -> of h[t+1] and c[t+1], given
+// tanh(c[t+1]).
 template <class Math>
 UNROLL_HOST_DEVICE LstmState<Math> lstm_step_pushforward(const LstmGates<Math>& gate,
                                                          typename Math::Vec c_before,
-                                                         typename Math::Vec c,
+                                                         typename Math::Vec tanh_c,
                                                          const LstmGates<Math>& pre,
                                                          typename Math::Vec dc_before) {
-  const auto one = Math::set(1), tanh_c = Math::tanh(c);
+  const auto one = Math::set(1);
   const auto di = pre.i * Math::fnma(gate.i, gate.i, gate.i);
   const auto df = pre.f * Math::fnma(gate.f, gate.f, gate.f);
   const auto dg = pre.g * Math::fnma(gate.g, gate.g, one);

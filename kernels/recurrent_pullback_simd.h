@@ -11,56 +11,12 @@
 #pragma once
 
 #include "kernels/recurrent_forward_simd.h"
+#include "kernels/recurrent_weights_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
-// A right operand [depth][columns], packed into panels of two vectors (the last may be one).
-template <class S>
-class ColumnPanels {
-  using Real = typename S::Real;
-
- public:
-  static constexpr Index width = 2 * S::lanes;
-  static Index size(Index depth, Index columns) { return depth * rounded_up(columns, S::lanes); }
-
-  ColumnPanels(Real* storage, Index depth, Index columns)
-      : data_(storage), depth_(depth), columns_(columns) {}
-
-  Index count() const { return (columns_ + width - 1) / width; }
-  Index columns_in(Index panel) const { return smaller(width, columns_ - panel * width); }
-
-  // from null: zeros.
-  void set_row(Index k, const Real* from) const {
-    for (Index q = 0; q < count(); ++q) {
-      Real* to = row(q, k);
-      const Index here = columns_in(q);
-      if (from) copy_row(to, from + q * width, here);
-      const Index used = from ? here : 0;
-      zero_row(to + used, stride(q) - used);
-    }
-  }
-
-  // The product with the rows of one panel from first_depth on.
-  template <Left left>
-  void multiply(Index panel, PanelProduct<Real> p, Index first_depth = 0) const {
-    p.panel = row(panel, first_depth);
-    if (stride(panel) == width) return multiply_panel<S, 2, left>(p);
-    multiply_panel<S, 1, left>(p);
-  }
-
- private:
-  Index stride(Index panel) const { return columns_in(panel) > S::lanes ? width : S::lanes; }
-  Real* row(Index panel, Index k) const {
-    return data_ + panel * width * depth_ + k * stride(panel);
-  }
-
-  Real* data_;
-  Index depth_, columns_;
-};
-
-// Rows of gates in a chunk (unless one step alone has more), and in one piece of a weight sum.
+// Rows of gates in a chunk, unless one step alone has more.
 inline constexpr Index chunk_rows = 512;
-inline constexpr Index sum_rows = 128;
 
 // Cell: struct {
 //   static Vec step(shape, args, CellPlace, saved, dh, dc, d_gates): the cotangent of h[t] that
@@ -73,13 +29,17 @@ class RecurrentPullback {
   using Real = typename S::Real;
   using G = Groups<S, Layout>;
 
+  static Index chunk_capacity(const RecurrentShape& shape) {
+    return larger(chunk_rows, shape.K * shape.N);
+  }
+
   // Where the parts of scratch begin.
   struct Parts {
-    Index w_ih, w_hh, gates, gate_rows, dh, dc, x, h, end;
+    Index w_ih, w_hh, gates, gate_rows, dh, dc, weights, end;
   };
   static Parts parts(const RecurrentShape& s) {
     const Index depth = G::count(s.H) * G::window, rows = s.K * s.N;
-    const Index capacity = larger(chunk_rows, rows);
+    const Index capacity = chunk_capacity(s);
     Parts p{};
     Index at = 0;
     const auto take = [&at](Index size) {
@@ -93,8 +53,7 @@ class RecurrentPullback {
     p.gates = take(G::count(s.H) * p.gate_rows * G::row);
     p.dh = take(rows * G::padded(s.H));
     p.dc = take(rows * G::padded(s.H));
-    p.x = take(ColumnPanels<S>::size(capacity / s.K, s.I));
-    p.h = take(ColumnPanels<S>::size(capacity / s.K, s.H));
+    p.weights = take(WeightGradients<S, Layout, Shape, Args>::scratch_size(s, capacity));
     p.end = at;
     return p;
   }
@@ -107,12 +66,12 @@ class RecurrentPullback {
         args_(args),
         sequences_(shape),
         saved_(saved),
-        h_stride_(shape.h_stride ? shape.h_stride : shape.H),
         dy_stride_(args.dy_stride ? args.dy_stride : shape.H),
         parts_(parts(shape)),
-        weights_wanted_(args.dw_ih || args.dw_hh || args.db_ih || args.db_hh),
         w_ih_(args.scratch + parts_.w_ih, G::count(shape.H) * G::window, shape.I),
-        w_hh_(args.scratch + parts_.w_hh, G::count(shape.H) * G::window, shape.H) {}
+        w_hh_(args.scratch + parts_.w_hh, G::count(shape.H) * G::window, shape.H),
+        weights_(shape, args, sequences_, args.scratch + parts_.gates, parts_.gate_rows * G::row,
+                 args.scratch + parts_.weights, chunk_capacity(shape)) {}
 
   void run() {
     const Index macs =
@@ -200,13 +159,9 @@ class RecurrentPullback {
 
   // ---- The loop
 
-  // Steps [begin, end); the gates of a step start at its offset within the chunk.
-  struct Chunk {
-    Index begin, end, rows;
-  };
   Chunk chunk_before(Index end) const {
     Chunk chunk{end, end, 0};
-    const Index capacity = larger(chunk_rows, shape_.K * shape_.N);
+    const Index capacity = chunk_capacity(shape_);
     while (chunk.begin > 0) {
       const Index more = shape_.K * sequences_.active(chunk.begin - 1);
       if (chunk.rows + more > capacity) break;
@@ -232,10 +187,10 @@ class RecurrentPullback {
         through_cells(t, rows, offset, saved_offset);
         if (args_.dx) through_input_weights(t, rows, offset);
       }
-      if (weights_wanted_) {
-        gather(chunk, team);
+      if (weights_.wanted()) {
+        weights_.gather(chunk, team);
         team.barrier();
-        weight_gradients(chunk, first, team);
+        weights_.add(chunk, first, team);
       }
       if (chunk.begin > 0) team.barrier();  // the next chunk takes the place of this one's gates
       end = chunk.begin;
@@ -285,145 +240,47 @@ class RecurrentPullback {
 
   void through_cells(Index t, RowRange rows, Index offset, Index saved_offset) const {
     for (Index group = 0; group < G::count(shape_.H); ++group) {
-      for_rows(rows, [&](Index row, Index k, Index n, Index j) {
-        const Real* saved =
-            saved_ ? saved_ + (group * sequences_.total() + saved_offset + j) * G::row : nullptr;
-        const Real* dy =
-            args_.dy ? args_.dy + ((k * shape_.T + t) * shape_.N + n) * dy_stride_ : nullptr;
-        cell_row({.t = t, .n = n}, row, group, saved, dy, gates(group, offset + row));
-      });
+      const Real* saved =
+          saved_ ? saved_ + (group * sequences_.total() + saved_offset) * G::row : nullptr;
+      for (int block = 0; block < Layout::blocks; ++block) {
+        for (Index first = rows.begin; first < rows.end; first += gate_rows) {
+          const RowRange some{first, smaller(first + gate_rows, rows.end)};
+          Real* d_gates = gates(group, offset) + block * G::block_vectors * S::lanes;
+          cells(t, some, group * G::units + block * S::lanes, saved, d_gates);
+        }
+      }
     }
   }
 
-  void cell_row(CellPlace place, Index row, Index group, const Real* saved, const Real* dy,
-                Real* d_gates) const {
-    for (int block = 0; block < Layout::blocks; ++block) {
-      Real* d_block = d_gates + block * G::block_vectors * S::lanes;
-      place.unit = group * G::units + block * S::lanes;
-      place.count = shape_.H - place.unit;
-      if (place.count <= 0) {
-        zero_row(d_block, G::block_vectors * S::lanes);
-        continue;
+  // Rows of one block of units; saved begins with the step's first sequence, d_gates with its
+  // first row.
+  void cells(Index t, RowRange rows, Index unit, const Real* saved, Real* d_gates) const {
+    CellPlace place{.t = t, .n = 0, .unit = unit, .count = shape_.H - unit};
+    if (place.count <= 0) return zero_lanes(rows, 0, d_gates);
+    for_rows(rows, [&](Index row, Index, Index n, Index) {
+      place.n = n;
+      Cell::prepare(shape_, args_, place, d_gates + row * G::row);
+    });
+    for_rows(rows, [&](Index row, Index k, Index n, Index j) {
+      place.n = n;
+      auto d = S::load(dh(row) + unit);
+      if (args_.dy) {
+        const Real* dy = args_.dy + ((k * shape_.T + t) * shape_.N + n) * dy_stride_;
+        d += load_part<S>(dy + unit, place.count);
       }
-      auto d = S::load(dh(row) + place.unit);
-      if (dy) d += load_part<S>(dy + place.unit, place.count);
-      const auto carried =
-          Cell::step(shape_, args_, place, saved, d, dc(row) + place.unit, d_block);
-      if (Layout::carries_state) S::store(dh(row) + place.unit, carried);
-      if (place.count >= S::lanes) continue;
-      // Lanes without a unit must not bring a NaN into the sums.
+      const auto carried = Cell::step(shape_, args_, place, saved ? saved + j * G::row : nullptr, d,
+                                      dc(row) + unit, d_gates + row * G::row);
+      if (Layout::carries_state) S::store(dh(row) + unit, carried);
+    });
+    // Lanes without a unit must not bring a NaN into the sums.
+    if (place.count < S::lanes) zero_lanes(rows, place.count, d_gates);
+  }
+
+  void zero_lanes(RowRange rows, Index from, Real* d_gates) const {
+    for (Index row = rows.begin; row < rows.end; ++row) {
       for (int v = 0; v < G::block_vectors; ++v) {
-        Real* lanes = d_block + v * S::lanes;
-        zero_row(lanes + place.count, S::lanes - place.count);
+        zero_row(d_gates + row * G::row + v * S::lanes + from, S::lanes - from);
       }
-    }
-  }
-
-  // ---- Weights
-
-  Index chunk_sequences(const Chunk& chunk) const { return chunk.rows / shape_.K; }
-  ColumnPanels<S> gathered_x(const Chunk& chunk) const {
-    return {args_.scratch + parts_.x, chunk_sequences(chunk), shape_.I};
-  }
-  ColumnPanels<S> gathered_h(const Chunk& chunk) const {
-    return {args_.scratch + parts_.h, chunk_sequences(chunk), shape_.H};
-  }
-
-  // x and h before each step of the chunk, in the order of the gates' rows. Steps take turns.
-  void gather(const Chunk& chunk, const Team& team) const {
-    const ColumnPanels<S> to_x = gathered_x(chunk), to_h = gathered_h(chunk);
-    Index row = 0;
-    for (Index t = chunk.begin; t < chunk.end; row += sequences_.active(t), ++t) {
-      if (t % team.size != team.index) continue;
-      for (Index j = 0; j < sequences_.active(t); ++j) {
-        const Index at = t * shape_.N + sequences_.index(j);
-        if (args_.dw_ih) to_x.set_row(row + j, args_.x + at * shape_.I);
-        if (args_.dw_hh) to_h.set_row(row + j, args_.h + at * h_stride_);
-      }
-    }
-  }
-
-  // Independent pieces take turns: (direction, group) times the panels of x, of h, and the biases.
-  void weight_gradients(const Chunk& chunk, bool first_chunk, const Team& team) const {
-    const ColumnPanels<S> x = gathered_x(chunk), h = gathered_h(chunk);
-    const Index groups = G::count(shape_.H);
-    Index turn = 0;
-    const auto mine = [&] { return turn++ % team.size == team.index; };
-    for (Index k = 0; k < shape_.K; ++k) {
-      for (Index group = 0; group < groups; ++group) {
-        for (Index q = 0; args_.dw_ih && q < x.count(); ++q) {
-          if (mine())
-            weight_piece(chunk, k, group, x, q, Layout::input_first, Layout::input_slots,
-                         {args_.dw_ih, shape_.I, first_chunk ? args_.beta_dw_ih : 1});
-        }
-        for (Index q = 0; args_.dw_hh && q < h.count(); ++q) {
-          if (mine())
-            weight_piece(chunk, k, group, h, q, Layout::hidden_first, Layout::hidden_slots,
-                         {args_.dw_hh, shape_.H, first_chunk ? args_.beta_dw_hh : 1});
-        }
-        if ((args_.db_ih || args_.db_hh) && mine()) bias_piece(chunk, k, group, first_chunk);
-      }
-    }
-  }
-
-  struct Target {
-    Real* dw;
-    Index columns;
-    Real beta;
-  };
-
-  // dw[gates of the group, columns of panel q] = dg^T times the gathered rows.
-  void weight_piece(const Chunk& chunk, Index k, Index group, const ColumnPanels<S>& right, Index q,
-                    int first_vector, const Slot* slots, const Target& target) const {
-    constexpr Index width = ColumnPanels<S>::width;
-    alignas(64) Real out[G::window * width];
-    const Index rows = chunk_sequences(chunk);
-    if (rows == 0) zero_row(out, G::window * width);
-    for (Index row = 0; row < rows; row += sum_rows) {
-      right.template multiply<Left::column_major>(
-          q,
-          {.rows = G::window,
-           .depth = smaller(sum_rows, rows - row),
-           .a = gates(group, row * shape_.K + k) + first_vector * S::lanes,
-           .a_stride = G::row * shape_.K,
-           .out = out,
-           .out_stride = width,
-           .accumulate = row > 0},
-          row);
-    }
-    for (Index i = 0; i < G::window; ++i) {
-      const Slot slot = slots[i / S::lanes];
-      const Index unit = group * G::units + slot.block * S::lanes + i % S::lanes;
-      if (unit >= shape_.H) continue;
-      Real* dw = target.dw + ((k * Layout::gates + slot.gate) * shape_.H + unit) * target.columns +
-                 q * width;
-      blend_row<S>(dw, out + i * width, target.beta, right.columns_in(q));
-    }
-  }
-
-  void bias_piece(const Chunk& chunk, Index k, Index group, bool first_chunk) const {
-    alignas(64) Real sums[G::row] = {};
-    for (Index row = k; row < chunk.rows; row += shape_.K) {
-      const Real* from = gates(group, row);
-      for (Index i = 0; i < G::row; i += S::lanes) {
-        S::store(sums + i, S::load(sums + i) + S::load(from + i));
-      }
-    }
-    add_bias(sums + Layout::input_first * S::lanes, k, group, Layout::input_slots, args_.db_ih,
-             first_chunk ? args_.beta_db_ih : 1);
-    add_bias(sums + Layout::hidden_first * S::lanes, k, group, Layout::hidden_slots, args_.db_hh,
-             first_chunk ? args_.beta_db_hh : 1);
-  }
-
-  void add_bias(const Real* sums, Index k, Index group, const Slot* slots, Real* db,
-                Real beta) const {
-    if (!db) return;
-    for (Index v = 0; v < Layout::window; ++v) {
-      const Index unit = group * G::units + slots[v].block * S::lanes;
-      const Index count = smaller(S::lanes, shape_.H - unit);
-      if (count <= 0) continue;
-      Real* to = db + (k * Layout::gates + slots[v].gate) * shape_.H + unit;
-      blend_row<S>(to, sums + v * S::lanes, beta, count);
     }
   }
 
@@ -431,10 +288,10 @@ class RecurrentPullback {
   const Args& args_;
   const Sequences sequences_;
   const Real* const saved_;
-  const Index h_stride_, dy_stride_;
+  const Index dy_stride_;
   const Parts parts_;
-  const bool weights_wanted_;
   const ColumnPanels<S> w_ih_, w_hh_;
+  const WeightGradients<S, Layout, Shape, Args> weights_;
 };
 
 }  // namespace unroll::UNROLL_ISA_NS

@@ -60,6 +60,7 @@ struct PullbackCell {
   using Args = RnnPullback<Real>;
 
   static void start(const RnnShape&, const Args&, Index, Real*, Index) {}
+  UNROLL_SIMD_FN void prepare(const RnnShape&, const Args&, const CellPlace&, Real*) {}
   UNROLL_SIMD_FN typename S::Vec step(const RnnShape& shape, const Args& args,
                                       const CellPlace& place, const Real*, typename S::Vec dh,
                                       Real*, Real* d_gates) {

@@ -1,0 +1,256 @@
+// Gradients of the weights and biases of the RNN, the LSTM and the GRU.
+//
+//   dw_ih = sum over t, n of dg^T x,   dw_hh = sum of dg^T h,   db = sum of dg   (dg: gates)
+//
+// Used by the pullback, chunk of steps by chunk: x and h of a chunk are gathered into panels in the
+// order of the rows of dg, and threads take turns at parts of the result, so that every sum runs in
+// one order.
+#pragma once
+
+#include "kernels/recurrent_simd.h"
+
+namespace unroll::UNROLL_ISA_NS {
+
+// A right operand [depth][columns], packed into panels of two vectors (the last may be one).
+template <class S>
+class ColumnPanels {
+  using Real = typename S::Real;
+
+ public:
+  static constexpr Index width = 2 * S::lanes;
+  static Index size(Index depth, Index columns) { return depth * rounded_up(columns, S::lanes); }
+
+  ColumnPanels(Real* storage, Index depth, Index columns)
+      : data_(storage), depth_(depth), columns_(columns) {}
+
+  Index count() const { return (columns_ + width - 1) / width; }
+  Index columns_in(Index panel) const { return smaller(width, columns_ - panel * width); }
+
+  // from null: zeros.
+  void set_row(Index k, const Real* from) const {
+    for (Index q = 0; q < count(); ++q) {
+      Real* to = row(q, k);
+      const Index here = columns_in(q);
+      if (from) copy_row(to, from + q * width, here);
+      const Index used = from ? here : 0;
+      zero_row(to + used, stride(q) - used);
+    }
+  }
+
+  // The product with the rows of one panel from first_depth on.
+  template <Left left>
+  void multiply(Index panel, PanelProduct<Real> p, Index first_depth = 0) const {
+    p.panel = row(panel, first_depth);
+    if (stride(panel) == width) return multiply_panel<S, 2, left>(p);
+    multiply_panel<S, 1, left>(p);
+  }
+
+  Real* row(Index panel, Index k) const {
+    return data_ + panel * width * depth_ + k * stride(panel);
+  }
+  Index stride(Index panel) const { return columns_in(panel) > S::lanes ? width : S::lanes; }
+
+ private:
+  Real* data_;
+  Index depth_, columns_;
+};
+
+// Steps [begin, end) whose gates are kept at a time, `rows` in all.
+struct Chunk {
+  Index begin, end, rows;
+};
+
+// Rows summed in one pass of the product, which then lie in the first cache.
+inline constexpr Index sum_rows = 128;
+
+// Up to this many inputs, each is a weighted sum of the gates: cheaper than a panel of mostly
+// zeros.
+inline constexpr Index narrow_inputs = 3;
+
+template <class S, class Layout, class Shape, class Args>
+class WeightGradients {
+  using Real = typename S::Real;
+  using G = Groups<S, Layout>;
+
+ public:
+  // capacity: rows of a chunk at most.
+  static Index scratch_size(const RecurrentShape& shape, Index capacity) {
+    return rounded_up(ColumnPanels<S>::size(capacity / shape.K, shape.I), 16) +
+           ColumnPanels<S>::size(capacity / shape.K, shape.H);
+  }
+
+  // gates: those of group g begin at gates + g * group_stride.
+  WeightGradients(const Shape& shape, const Args& args, const Sequences& sequences,
+                  const Real* gates, Index group_stride, Real* scratch, Index capacity)
+      : shape_(shape),
+        args_(args),
+        sequences_(sequences),
+        gates_(gates),
+        group_stride_(group_stride),
+        x_(scratch),
+        h_(scratch + rounded_up(ColumnPanels<S>::size(capacity / shape.K, shape.I), 16)) {}
+
+  bool wanted() const { return args_.dw_ih || args_.dw_hh || args_.db_ih || args_.db_hh; }
+
+  // x and h before each step of the chunk, in the order of the gates' rows. Steps take turns; a
+  // barrier must follow.
+  void gather(const Chunk& chunk, const Team& team) const {
+    const ColumnPanels<S> to_x = x_panels(chunk), to_h = h_panels(chunk);
+    const Index h_stride = shape_.h_stride ? shape_.h_stride : shape_.H;
+    Index row = 0;
+    for (Index t = chunk.begin; t < chunk.end; row += sequences_.active(t), ++t) {
+      if (t % team.size != team.index) continue;
+      for (Index j = 0; j < sequences_.active(t); ++j) {
+        const Index at = t * shape_.N + sequences_.index(j);
+        if (args_.dw_ih) to_x.set_row(row + j, args_.x + at * shape_.I);
+        if (args_.dw_hh) to_h.set_row(row + j, args_.h + at * h_stride);
+      }
+    }
+  }
+
+  // Adds the chunk's part; `first` is the first chunk, where beta counts. The pieces - one group of
+  // one direction times a panel of x, a panel of h, or ones - take turns.
+  void add(const Chunk& chunk, bool first, const Team& team) const {
+    const Target w_ih{args_.dw_ih, shape_.I, first ? args_.beta_dw_ih : Real(1),
+                      Layout::input_first, Layout::input_slots};
+    const Target w_hh{args_.dw_hh, shape_.H, first ? args_.beta_dw_hh : Real(1),
+                      Layout::hidden_first, Layout::hidden_slots};
+    const Index x_count = args_.dw_ih ? x_panels(chunk).count() : 0;
+    const Index h_count = args_.dw_hh ? h_panels(chunk).count() : 0;
+    Index turn = 0;
+    const auto mine = [&] { return turn++ % team.size == team.index; };
+    for (Index k = 0; k < shape_.K; ++k) {
+      for (Index group = 0; group < G::count(shape_.H); ++group) {
+        const Piece piece{chunk, k, group};
+        if (shape_.I <= narrow_inputs) {
+          if (x_count && mine()) add_narrow(piece, x_panels(chunk), w_ih);
+        } else {
+          for (Index q = 0; q < x_count; ++q) {
+            if (mine()) add_panel(piece, x_panels(chunk), q, w_ih);
+          }
+        }
+        for (Index q = 0; q < h_count; ++q) {
+          if (mine()) add_panel(piece, h_panels(chunk), q, w_hh);
+        }
+        if ((args_.db_ih || args_.db_hh) && mine()) add_biases(piece, first);
+      }
+    }
+  }
+
+ private:
+  struct Target {
+    Real* dw;  // [K,gates,H,columns]
+    Index columns;
+    Real beta;
+    int first_vector;  // of the gates that face these weights
+    const Slot* slots;
+  };
+  struct Piece {
+    Chunk chunk;
+    Index k, group;
+  };
+
+  ColumnPanels<S> x_panels(const Chunk& chunk) const {
+    return {x_, chunk.rows / shape_.K, shape_.I};
+  }
+  ColumnPanels<S> h_panels(const Chunk& chunk) const {
+    return {h_, chunk.rows / shape_.K, shape_.H};
+  }
+
+  // Row of the result, or -1 for a lane without a unit: lane i of the window of the group's gates.
+  Index weight_row(const Piece& piece, const Slot* slots, Index i) const {
+    const Slot slot = slots[i / S::lanes];
+    const Index unit = piece.group * G::units + slot.block * S::lanes + i % S::lanes;
+    return unit < shape_.H ? (piece.k * Layout::gates + slot.gate) * shape_.H + unit : -1;
+  }
+
+  // dw[gates of the group, columns of panel q] += dg^T times the gathered rows.
+  void add_panel(const Piece& piece, const ColumnPanels<S>& right, Index q,
+                 const Target& target) const {
+    constexpr Index width = ColumnPanels<S>::width;
+    alignas(64) Real out[G::window * width];
+    const Index rows = piece.chunk.rows / shape_.K;
+    if (rows == 0) zero_row(out, G::window * width);
+    const Real* gates =
+        gates_ + piece.group * group_stride_ + piece.k * G::row + target.first_vector * S::lanes;
+    for (Index row = 0; row < rows; row += sum_rows) {
+      right.template multiply<Left::column_major>(q,
+                                                  {.rows = G::window,
+                                                   .depth = smaller(sum_rows, rows - row),
+                                                   .a = gates + row * shape_.K * G::row,
+                                                   .a_stride = shape_.K * G::row,
+                                                   .out = out,
+                                                   .out_stride = width,
+                                                   .accumulate = row > 0},
+                                                  row);
+    }
+    for (Index i = 0; i < G::window; ++i) {
+      const Index row = weight_row(piece, target.slots, i);
+      if (row < 0) continue;
+      blend_row<S>(target.dw + row * target.columns + q * width, out + i * width, target.beta,
+                   right.columns_in(q));
+    }
+  }
+
+  void add_narrow(const Piece& piece, const ColumnPanels<S>& right, const Target& target) const {
+    alignas(64) Real sums[G::row];
+    for (Index column = 0; column < target.columns; ++column) {
+      sum_gates(piece, right.row(0, 0) + column, right.stride(0), sums);
+      add_column(piece, sums, target, column);
+    }
+  }
+
+  void add_biases(const Piece& piece, bool first) const {
+    alignas(64) Real sums[G::row];
+    const Real one = 1;
+    sum_gates(piece, &one, 0, sums);
+    if (args_.db_ih) {
+      add_column(piece, sums,
+                 {args_.db_ih, 1, first ? args_.beta_db_ih : one, Layout::input_first,
+                  Layout::input_slots},
+                 0);
+    }
+    if (args_.db_hh) {
+      add_column(piece, sums,
+                 {args_.db_hh, 1, first ? args_.beta_db_hh : one, Layout::hidden_first,
+                  Layout::hidden_slots},
+                 0);
+    }
+  }
+
+  // sums [row] = the group's gates summed over the chunk, each times its factor.
+  void sum_gates(const Piece& piece, const Real* factor, Index factor_stride, Real* sums) const {
+    typename S::Vec sum[Layout::vectors];
+    UNROLL_FULL_UNROLL
+    for (int v = 0; v < Layout::vectors; ++v) sum[v] = S::zero();
+    const Real* gates = gates_ + piece.group * group_stride_;
+    for (Index row = piece.k; row < piece.chunk.rows; row += shape_.K, factor += factor_stride) {
+      const auto weight = S::set(*factor);
+      UNROLL_FULL_UNROLL
+      for (int v = 0; v < Layout::vectors; ++v) {
+        sum[v] = S::fma(weight, S::load(gates + row * G::row + v * S::lanes), sum[v]);
+      }
+    }
+    UNROLL_FULL_UNROLL
+    for (int v = 0; v < Layout::vectors; ++v) S::store(sums + v * S::lanes, sum[v]);
+  }
+
+  void add_column(const Piece& piece, const Real* sums, const Target& target, Index column) const {
+    for (Index i = 0; i < G::window; ++i) {
+      const Index row = weight_row(piece, target.slots, i);
+      if (row < 0) continue;
+      Real* to = target.dw + row * target.columns + column;
+      const Real value = sums[target.first_vector * S::lanes + i];
+      *to = target.beta == 0 ? value : *to * target.beta + value;
+    }
+  }
+
+  const Shape& shape_;
+  const Args& args_;
+  const Sequences& sequences_;
+  const Real* const gates_;
+  const Index group_stride_;
+  Real *const x_, *const h_;
+};
+
+}  // namespace unroll::UNROLL_ISA_NS
