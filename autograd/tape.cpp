@@ -268,6 +268,7 @@ Tensor Tape::pull(const Tensor& y, const Tensor& u, const Parameters& parameters
       if (sweep.cell(p).seen) appeared.push_back(p);
   }
   const std::int64_t K = directions("pull", u, y, "cotangent");
+  if (parameters.tensors().empty()) return zeros(K >= 0 ? Shape{K, 0} : Shape{0}, y.dtype());
   const Tensors found = appeared.empty() ? Tensors{} : pull(y, u, appeared);
   std::size_t next = 0;
   for (const Tensor& p : parameters.tensors()) {
@@ -350,20 +351,23 @@ bool Pullback::wants(int input) const {
 void Pullback::add(int input, Tensor d) {
   if (!wants(input)) return;
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
-  if (!cell.value) {
+  if (!cell.value)
     cell.value = std::move(d);
-  } else if (cell.value.node() != d.node()) {
-    if (may_write(cell, d.shape()))
-      detail::add_into(cell.value, d);
-    else
-      cell.value = unroll::add(cell.value, d);
-  }
+  else if (cell.lent && cell.value.node() == d.node())
+    cell.lent--;  // a kernel has added into it already
+  else if (may_write(cell, d.shape()))
+    detail::add_into(cell.value, d);
+  else
+    cell.value = unroll::add(cell.value, d);
 }
 
 Pullback::Target Pullback::target(int input, const Shape& shape, Dtype dtype) {
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
   Tensor& value = cell.value;
-  if (value && may_write(cell, shape)) return {value, 1};
+  if (value && may_write(cell, shape)) {
+    cell.lent++;
+    return {value, 1};
+  }
   return {empty(shape, dtype), 0};
 }
 
