@@ -134,7 +134,13 @@ void add_test_cases(std::vector<OpCase>& cases) {
 void add_binary_cases(std::vector<OpCase>& cases) {
   for (const BinaryRow& row : binary_rows())
     for (const Shapes& shapes : broadcasts()) cases.push_back(binary_case(row, shapes));
-  // One tensor as both operands.
+  // One tensor as both operands: its cotangents may be one and the same tensor.
+  cases.push_back(
+      {.op = "add",
+       .variant = "self",
+       .inputs = {normal({7})},
+       .f = [](const Tensors& x) { return (x[0] + x[0]) + x[0]; },
+       .reference = [](const Arrays& x) { return map(x[0], [](double v) { return 3 * v; }); }});
   cases.push_back({.op = "mul",
                    .variant = "self",
                    .inputs = {normal({7})},
