@@ -14,30 +14,58 @@ struct LaneMath {
   using S = Simd<T>;
   using Vec = typename S::Vec;
 
-#define UNROLL_EACH_LANE(name, expression) \
-  UNROLL_SIMD_FN Vec name(Vec x) {         \
-    Vec y = x;                             \
-    for (int i = 0; i < S::lanes; i++) {   \
-      const T lane = x[i];                 \
-      y[i] = expression;                   \
-    }                                      \
-    return y;                              \
+  // Kept out of line and rolled up: the C library is what costs here, and this is compiled for many
+  // functions.
+  template <class F>
+  static __attribute__((noinline)) void each_lane(T* lane, F f) {
+    for (int i = 0; i < S::lanes; i++) lane[i] = f(lane[i]);
   }
-  UNROLL_EACH_LANE(sqrt, sizeof(T) == 4 ? T(__builtin_sqrtf(float(lane))) : T(__builtin_sqrt(lane)))
-  UNROLL_EACH_LANE(expm1, std::expm1(lane))
-  UNROLL_EACH_LANE(log, std::log(lane))
-  UNROLL_EACH_LANE(log1p, std::log1p(lane))
-  UNROLL_EACH_LANE(sin, std::sin(lane))
-  UNROLL_EACH_LANE(cos, std::cos(lane))
-  UNROLL_EACH_LANE(erf, std::erf(lane))
-  UNROLL_EACH_LANE(floor, std::floor(lane))
-  UNROLL_EACH_LANE(ceil, std::ceil(lane))
-  UNROLL_EACH_LANE(round, std::nearbyint(lane))
-#undef UNROLL_EACH_LANE
+  template <class F>
+  UNROLL_SIMD_FN Vec mapped(Vec x, F f) {
+    T lane[S::lanes];
+    S::store(lane, x);
+    each_lane(lane, f);
+    return S::load(lane);
+  }
+  UNROLL_SIMD_FN Vec sqrt(Vec x) {
+    return mapped(x, [](T v) { return std::sqrt(v); });
+  }
+  UNROLL_SIMD_FN Vec expm1(Vec x) {
+    return mapped(x, [](T v) { return std::expm1(v); });
+  }
+  UNROLL_SIMD_FN Vec log(Vec x) {
+    return mapped(x, [](T v) { return std::log(v); });
+  }
+  UNROLL_SIMD_FN Vec log1p(Vec x) {
+    return mapped(x, [](T v) { return std::log1p(v); });
+  }
+  UNROLL_SIMD_FN Vec sin(Vec x) {
+    return mapped(x, [](T v) { return std::sin(v); });
+  }
+  UNROLL_SIMD_FN Vec cos(Vec x) {
+    return mapped(x, [](T v) { return std::cos(v); });
+  }
+  UNROLL_SIMD_FN Vec erf(Vec x) {
+    return mapped(x, [](T v) { return std::erf(v); });
+  }
+  UNROLL_SIMD_FN Vec floor(Vec x) {
+    return mapped(x, [](T v) { return std::floor(v); });
+  }
+  UNROLL_SIMD_FN Vec ceil(Vec x) {
+    return mapped(x, [](T v) { return std::ceil(v); });
+  }
+  UNROLL_SIMD_FN Vec round(Vec x) {
+    return mapped(x, [](T v) { return std::nearbyint(v); });
+  }
+  static __attribute__((noinline)) void pow_lanes(T* x, const T* y) {
+    for (int i = 0; i < S::lanes; i++) x[i] = std::pow(x[i], y[i]);
+  }
   UNROLL_SIMD_FN Vec pow(Vec x, Vec y) {
-    Vec z = x;
-    for (int i = 0; i < S::lanes; i++) z[i] = std::pow(T(x[i]), T(y[i]));
-    return z;
+    T base[S::lanes], exponent[S::lanes];
+    S::store(base, x);
+    S::store(exponent, y);
+    pow_lanes(base, exponent);
+    return S::load(base);
   }
   template <class Mask>
   UNROLL_SIMD_FN Vec select(Mask c, Vec a, Vec b) {
@@ -81,14 +109,11 @@ static int cost_of(Unary op) {
     case Unary::cos:
     case Unary::softplus:
     case Unary::erf:
-    case Unary::pow_scalar:
-      return 16;
+    case Unary::pow_scalar: return 16;
     case Unary::exp:
     case Unary::tanh:
-    case Unary::sigmoid:
-      return 4;
-    default:
-      return 1;
+    case Unary::sigmoid: return 4;
+    default: return 1;
   }
 }
 
@@ -113,12 +138,18 @@ static void unary_run(int n, const T* x, T* y, T p0, T p1) {
   }
 }
 
+// Division by -1 apart: least / -1 does not fit, traps, and here wraps around.
+static std::int64_t quotient(std::int64_t a, std::int64_t b) {
+  if (b == 0) return 0;
+  return b == -1 ? std::int64_t(0 - std::uint64_t(a)) : a / b;
+}
+
 template <Binary op, class T>
 static void binary_run(int n, const T* a, const T* b, T* z) {
   using Math = LaneMath<T>;
   if constexpr (is_integer<T>) {
-    if constexpr (op == Binary::div) {  // -1 apart: least / -1 does not fit, and traps
-      for (int i = 0; i < n; i++) z[i] = b[i] == 0 ? 0 : b[i] == -1 ? -a[i] : a[i] / b[i];
+    if constexpr (op == Binary::div) {
+      for (int i = 0; i < n; i++) z[i] = quotient(a[i], b[i]);
     } else if constexpr (integer_has(op)) {
       for (int i = 0; i < n; i++) z[i] = binary_formula<op, Math>(a[i], b[i]);
     }

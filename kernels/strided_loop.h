@@ -30,9 +30,13 @@ static inline std::int64_t element_count(const Strided& s) {
   return n;
 }
 
+// Called once per kernel or block, from very many kernels: inlining it would only cost time to
+// compile.
+#define UNROLL_OUT_OF_LINE [[maybe_unused]] static __attribute__((noinline))
+
 // The same space with axes of size 1 dropped and neighbours merged wherever one stride spans both,
 // in all operands.
-static inline Strided merged(const Strided& s, int operands) {
+UNROLL_OUT_OF_LINE Strided merged(const Strided& s, int operands) {
   if (s.rank == 0 || (s.rank == 1 && s.size[0] != 1)) return s;
   Strided r;
   for (int d = 0; d < s.rank; d++) {
@@ -50,7 +54,7 @@ static inline Strided merged(const Strided& s, int operands) {
 
 enum class Layout { dense, constant, strided };
 
-static inline Layout layout_of(const Strided& s, int operand) {
+UNROLL_OUT_OF_LINE Layout layout_of(const Strided& s, int operand) {
   bool dense = true, constant = true;
   std::int64_t expected = 1;
   for (int d = s.rank - 1; d >= 0; d--) {
@@ -91,8 +95,8 @@ static inline void for_each_run(const Strided& s, int operand, std::int64_t begi
 
 // Elements begin .. begin+n-1 of an operand, adjacent: where they lie, or gathered into buffer.
 template <class T>
-static inline const T* read_block(const Strided& s, int operand, Layout layout, const T* base,
-                                  std::int64_t begin, int n, T* buffer) {
+UNROLL_OUT_OF_LINE const T* read_block(const Strided& s, int operand, Layout layout, const T* base,
+                                       std::int64_t begin, int n, T* buffer) {
   if (layout == Layout::dense) return base + begin;
   if (layout == Layout::constant) {
     for (int i = 0; i < n; i++) buffer[i] = *base;
@@ -113,8 +117,8 @@ static inline const T* read_block(const Strided& s, int operand, Layout layout, 
 
 // The way back: spreads n adjacent elements over the places begin .. begin+n-1 of operand 0.
 template <class T>
-static inline void write_block(const Strided& s, T* base, std::int64_t begin, int n,
-                               const T* buffer) {
+UNROLL_OUT_OF_LINE void write_block(const Strided& s, T* base, std::int64_t begin, int n,
+                                    const T* buffer) {
   for_each_run(s, 0, begin, n, [&](std::int64_t offset, std::int64_t stride, int count) {
     T* to = base + offset;
     for (int i = 0; i < count; i++) to[i * stride] = buffer[i];

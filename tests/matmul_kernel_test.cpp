@@ -169,11 +169,12 @@ TYPED_TEST(MatmulKernel, NanAndInfinityStayInTheirRowsAndColumns) {
 TYPED_TEST(MatmulKernel, SameBitsForAnyNumberOfThreads) {
   using T = TypeParam;
   for_each_isa([&] {
-    for (const auto& [M, N, K, batch] : {std::array<std::int64_t, 4>{301, 260, 333, 1},
-                                         {64, 32, 32, 20},
-                                         {1, 3000, 500, 1},
-                                         {3000, 1, 500, 1},
-                                         {3, 2000, 700, 1}}) {
+    for (const auto& size : {std::array<std::int64_t, 4>{301, 260, 333, 1},
+                             {64, 32, 32, 20},
+                             {1, 3000, 500, 1},
+                             {3000, 1, 500, 1},
+                             {3, 2000, 700, 1}}) {
+      const std::int64_t M = size[0], N = size[1], K = size[2], batch = size[3];
       MatmulShape s = MatmulShape::dense(M, N, K);
       s.batch = batch, s.a_batch = M * K, s.b_batch = K * N, s.c_batch = M * N;
       const std::vector<T> a = normals<T>(batch * M * K, 1), b = normals<T>(batch * K * N, 2);
