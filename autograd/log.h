@@ -27,8 +27,9 @@ struct SweepTable {
   SweepCell& operator[](std::int32_t slot) {
     if (slot >= static_cast<std::int32_t>(cells.size())) cells.resize(slot + 1);
     SweepCell& cell = cells[slot];
-    if (cell.stamp != stamp) {
-      cell = SweepCell{.value = {}, .stamp = stamp};
+    if (cell.stamp != stamp) {  // its value was dropped when that sweep's table closed
+      cell.stamp = stamp;
+      cell.is = {};
       touched.push_back(slot);
     }
     return cell;

@@ -31,14 +31,16 @@ namespace detail {
 
 /// One entry of a sweep's table: what is known about one tensor of the log.
 struct SweepCell {
-  Tensor value;  // accumulated cotangent, or tangent; undefined = zero
-  std::uint32_t stamp = 0;
-  bool active = false;    // depends on an x of this sweep
-  bool wanted = false;    // is an x
-  bool seen = false;      // an x that occurs in a visible record
-  bool made = false;      // an output of a visible record
-  bool in_place = false;  // value is a gradient buffer: add into it
-  std::int32_t lent = 0;  // targets handed out that are `value` and not yet added
+  Tensor value;             // accumulated cotangent, or tangent; undefined = zero
+  std::uint32_t stamp = 0;  // the sweep that the rest is about
+  struct Marks {
+    bool active = false;    // depends on an x of this sweep
+    bool wanted = false;    // is an x
+    bool seen = false;      // an x that occurs in a visible record
+    bool made = false;      // an output of a visible record
+    bool in_place = false;  // value is a gradient buffer: add into it
+    std::int8_t lent = 0;   // targets handed out that are `value` and not yet added
+  } is;
 };
 
 struct SweepTable;

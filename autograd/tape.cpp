@@ -48,34 +48,34 @@ struct Tape::Access {
         const std::int32_t slot = log.args[r.first_arg + k];
         if (slot < 0 || !table->has(slot)) continue;
         SweepCell& cell = (*table)[slot];
-        cell.seen = true;
-        any |= cell.active;
+        cell.is.seen = true;
+        any |= cell.is.active;
       }
       for (int k = 0; k < r.outputs; k++) {
         const std::int32_t slot = r.first_output + k;
-        if (any) (*table)[slot].active = true;
-        if (table->has(slot)) (*table)[slot].seen = (*table)[slot].made = true;
+        if (any) (*table)[slot].is.active = true;
+        if (table->has(slot)) (*table)[slot].is.seen = (*table)[slot].is.made = true;
       }
     }
   }
 
   // Each sweep names its x and y before find_active, so that it learns which of them occur.
-  void want(const Tensor& x) { cell(x).active = cell(x).wanted = true; }
+  void want(const Tensor& x) { cell(x).is.active = cell(x).is.wanted = true; }
   SweepCell& cell(const Tensor& x) { return (*table)[log.slot_of(x)]; }
 
   // An x that is also a y has the derivative 1 by itself.
   void require_seen(const Tensors& xs) {
     for (const Tensor& t : xs)
-      if (!cell(t).seen)
+      if (!cell(t).is.seen)
         fail(op, "x of shape " + to_string(t.shape()) + " never appeared under this tape");
   }
   void require_made(const Tensors& ys, const char* what = "y") {
     for (const Tensor& t : ys) {
       SweepCell& c = cell(t);
-      if (!c.made && !c.wanted)
+      if (!c.is.made && !c.is.wanted)
         fail(op, std::string(what) + " of shape " + to_string(t.shape()) +
                      " was not made under this tape");
-      c.seen = true;
+      c.is.seen = true;
     }
   }
 
@@ -115,7 +115,7 @@ struct Tape::Access {
   bool has_cotangent(const Record& r) const {
     for (int k = 0; k < r.outputs; k++) {
       const std::int32_t slot = r.first_output + k;
-      if (table->has(slot) && (*table)[slot].active && (*table)[slot].value) return true;
+      if (table->has(slot) && (*table)[slot].is.active && (*table)[slot].value) return true;
     }
     return false;
   }
@@ -127,7 +127,7 @@ struct Tape::Access {
       const std::int32_t slot = r.first_output + k;
       if (!table->has(slot)) continue;
       SweepCell& cell = (*table)[slot];
-      table->current[k] = cell.wanted ? cell.value : std::move(cell.value);
+      table->current[k] = cell.is.wanted ? cell.value : std::move(cell.value);
     }
   }
 
@@ -265,7 +265,7 @@ Tensor Tape::pull(const Tensor& y, const Tensor& u, const Parameters& parameters
     sweep.find_active();
     sweep.require_made({y});
     for (const Tensor& p : parameters.tensors())
-      if (sweep.cell(p).seen) appeared.push_back(p);
+      if (sweep.cell(p).is.seen) appeared.push_back(p);
   }
   const std::int64_t K = directions("pull", u, y, "cotangent");
   if (parameters.tensors().empty()) return zeros(K >= 0 ? Shape{K, 0} : Shape{0}, y.dtype());
@@ -294,7 +294,7 @@ void Tape::backward(const Tensor& loss, Parameters& parameters) {
   for (std::size_t i = 0; i < gradients.size(); i++) {
     SweepCell& cell = sweep.cell(parameters.tensors()[i]);
     cell.value = gradients[i];
-    cell.in_place = true;
+    cell.is.in_place = true;
   }
   sweep.cell(loss).value = ones(loss.shape(), loss.dtype(), loss.device());
   consumed_ = true;
@@ -333,7 +333,7 @@ namespace {
 
 // True where a sum may go on in the memory it has: nobody else sees it and nothing records.
 bool may_write(const SweepCell& cell, const Shape& shape) {
-  return !is_recording() && (cell.in_place || cell.value.is_sole_owner()) &&
+  return !is_recording() && (cell.is.in_place || cell.value.is_sole_owner()) &&
          cell.value.shape() == shape && cell.value.is_contiguous();
 }
 
@@ -345,7 +345,7 @@ const Tensor& Pullback::cotangent(int output) const { return table_.current[outp
 
 bool Pullback::wants(int input) const {
   const std::int32_t slot = thread_state.log->args[record_.first_arg + input];
-  return slot >= 0 && table_.has(slot) && table_[slot].active;
+  return slot >= 0 && table_.has(slot) && table_[slot].is.active;
 }
 
 void Pullback::add(int input, Tensor d) {
@@ -353,8 +353,8 @@ void Pullback::add(int input, Tensor d) {
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
   if (!cell.value)
     cell.value = std::move(d);
-  else if (cell.lent && cell.value.node() == d.node())
-    cell.lent--;  // a kernel has added into it already
+  else if (cell.is.lent && cell.value.node() == d.node())
+    cell.is.lent--;  // a kernel has added into it already
   else if (may_write(cell, d.shape()))
     detail::add_into(cell.value, d);
   else
@@ -365,7 +365,7 @@ Pullback::Target Pullback::target(int input, const Shape& shape, Dtype dtype) {
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
   Tensor& value = cell.value;
   if (value && may_write(cell, shape)) {
-    cell.lent++;
+    cell.is.lent++;
     return {value, 1};
   }
   return {empty(shape, dtype), 0};
@@ -381,7 +381,7 @@ void Pushforward::set(int output, Tensor d) {
   SweepCell& cell = table_[record_.first_output + output];
   // An x that was made under the tape: what comes through its op adds to its own tangent, as the
   // transpose of pull.
-  cell.value = cell.wanted && cell.value ? unroll::add(cell.value, d) : std::move(d);
+  cell.value = cell.is.wanted && cell.value ? unroll::add(cell.value, d) : std::move(d);
 }
 
 }  // namespace unroll
