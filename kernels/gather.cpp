@@ -6,6 +6,7 @@ namespace unroll::UNROLL_ISA_NS {
 
 template <class T>
 void index_select(const GatherShape& s, const GatherArgs<T>& args) noexcept {
+  if (s.inner == 0) return;  // memcpy wants real addresses even for nothing
   for_each_index(s.outer * s.m, s.outer * s.m * s.inner, [&](std::int64_t i) {
     const T* x = args.x + (i / s.m * s.n + args.index[i % s.m]) * s.inner;
     __builtin_memcpy(args.y + i * s.inner, x, std::size_t(s.inner) * sizeof(T));
