@@ -2,7 +2,6 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -42,10 +41,12 @@ std::string read_whole(const Case& c) {
 
 // A type that a reader does not hold may be refused where the index says so, by its name.
 bool may_refuse(const Case& c, const std::string& message) {
-  static const std::regex allowed("by name|name it");
-  return std::regex_search(c.entry.value("why", ""), allowed) &&
-         message.find("dtype") != std::string::npos &&
-         message.find("not supported") != std::string::npos;
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  const std::string why = c.entry.value("why", "");
+  return (has(why, "by name") || has(why, "name it")) && has(message, "dtype") &&
+         has(message, "not supported");
 }
 
 Outcome judge_format(const Case& c) {
