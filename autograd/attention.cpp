@@ -45,8 +45,8 @@ struct AttentionRule {
     return s;
   }
   const Tensor& input(int i) const { return i == 0 ? q : i == 1 ? keys : values; }
-  AttentionOut twin() const {
-    return attention_twin(q, keys, values, key_lengths, query_lengths, scale);
+  AttentionOut twin(const Tensor (&own)[3]) const {
+    return attention_twin(own[0], own[1], own[2], key_lengths, query_lengths, scale);
   }
 
   void pull(Pullback& s) const {
@@ -118,24 +118,24 @@ struct AttentionRule {
 
  private:
   void pull_twin(Pullback& s) const {
+    const Tensor own[] = {distinct(q), distinct(keys), distinct(values)};
     Tape tape;
-    const AttentionOut out = twin();
+    const AttentionOut out = twin(own);
     Tensors wanted;
     for (int i = 0; i < 3; i++)
-      if (s.wants(i)) wanted.push_back(input(i));
+      if (s.wants(i)) wanted.push_back(own[i]);
     const Tensors d =
         tape.pull({out.context, out.weights}, {s.cotangent(0), s.cotangent(1)}, wanted);
-    // keys and values may be one tensor: its cotangent must be counted once.
     for (int i = 0, k = 0; i < 3; i++)
-      if (s.wants(i) && !(i == 2 && keys.id() == values.id())) s.add(i, d[k++]);
+      if (s.wants(i)) s.add(i, d[k++]);
   }
   void push_twin(Pushforward& s) const {
+    const Tensor own[] = {distinct(q), distinct(keys), distinct(values)};
     Tape tape;
-    const AttentionOut out = twin();
+    const AttentionOut out = twin(own);
     Tensors xs, vs;
     for (int i = 0; i < 3; i++)
-      if (s.tangent(i) && !(i == 2 && keys.id() == values.id()))
-        xs.push_back(input(i)), vs.push_back(s.tangent(i));
+      if (s.tangent(i)) xs.push_back(own[i]), vs.push_back(s.tangent(i));
     const Tensors d = tape.push(xs, vs, {out.context, out.weights});
     s.set(0, d[0]);
     s.set(1, d[1]);
@@ -194,7 +194,8 @@ AttentionOut attention_twin(const Tensor& q_in, const Tensor& keys_in, const Ten
   const Tensor zero = scalar(0, q.dtype());
   const Tensor low = where(key_mask, score, scalar(-1e30, q.dtype()));
   const Tensor weights = where(query_mask, where(key_mask, softmax(low, -1), zero), zero);
-  return {transpose(matmul(weights, values), 0, 1), weights};
+  // The cotangent of padding may hold anything, too.
+  return {without_padding(transpose(matmul(weights, values), 0, 1), query_lengths), weights};
 }
 
 }  // namespace unroll

@@ -93,6 +93,10 @@ inline Tensor spread(const Tensor& d, const Shape& in, const Shape& out) {
 /// Zero (undefined) plus something is that something.
 inline Tensor either(const Tensor& a, const Tensor& b) { return !a ? b : !b ? a : add(a, b); }
 
+/// The same elements as a tensor of its own, recorded: operands of a twin that may be one and the
+/// same tensor get derivatives of their own.
+inline Tensor distinct(const Tensor& x) { return x ? reshape(x, x.shape()) : x; }
+
 /// Scratch memory of a kernel, given back at the end of the scope.
 class Scratch {
  public:

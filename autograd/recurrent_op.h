@@ -124,27 +124,33 @@ struct RecurrentRule {
   }
 
  private:
-  RecurrentOutputs twin() const { return Family::twin(in, lengths, options); }
+  RecurrentInputs distinct_inputs() const {
+    RecurrentInputs own;
+    for (int i = 0; i < in.count; i++) own[i] = distinct(in[i]);
+    return own;
+  }
 
   void pull_twin(Pullback& s) const {
+    const RecurrentInputs own = distinct_inputs();
     Tape tape;
-    const RecurrentOutputs out = twin();
+    const RecurrentOutputs out = Family::twin(own, lengths, options);
     Tensors ys{out.y, out.h_n}, us{s.cotangent(0), s.cotangent(1)}, wanted;
     if (has_cell) ys.push_back(out.c_n), us.push_back(s.cotangent(2));
     for (int i = 0; i < in.count; i++)
-      if (s.wants(i)) wanted.push_back(in[i]);
+      if (s.wants(i)) wanted.push_back(own[i]);
     const Tensors d = tape.pull(ys, us, wanted);
     for (int i = 0, k = 0; i < in.count; i++)
       if (s.wants(i)) s.add(i, d[k++]);
   }
 
   void push_twin(Pushforward& s) const {
+    const RecurrentInputs own = distinct_inputs();
     Tape tape;
-    const RecurrentOutputs out = twin();
+    const RecurrentOutputs out = Family::twin(own, lengths, options);
     Tensors xs, vs, ys{out.y, out.h_n};
     if (has_cell) ys.push_back(out.c_n);
     for (int i = 0; i < in.count; i++)
-      if (s.tangent(i)) xs.push_back(in[i]), vs.push_back(s.tangent(i));
+      if (s.tangent(i)) xs.push_back(own[i]), vs.push_back(s.tangent(i));
     const Tensors d = tape.push(xs, vs, ys);
     for (std::size_t i = 0; i < d.size(); i++) s.set(static_cast<int>(i), d[i]);
   }
