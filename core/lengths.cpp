@@ -6,6 +6,9 @@
 
 namespace unroll {
 
+// A sequence of more steps would need gigabytes for its counts alone: surely a mistake.
+constexpr std::int64_t kLongest = std::int64_t{1} << 27;
+
 struct Lengths::Data {
   memory::Vector<std::int64_t> length, order, active;
   std::int64_t total = 0;
@@ -14,7 +17,8 @@ struct Lengths::Data {
 Lengths::Lengths(std::span<const std::int64_t> lengths) {
   std::int64_t longest = 0;
   for (std::int64_t n : lengths) {
-    if (n < 0) fail("lengths", std::to_string(n) + " is negative");
+    if (n < 0 || n > kLongest)
+      fail("lengths", std::to_string(n) + " is not in 0.." + std::to_string(kLongest));
     longest = std::max(longest, n);
   }
   auto data = std::allocate_shared<Data>(memory::Allocator<Data>());
