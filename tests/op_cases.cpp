@@ -90,7 +90,7 @@ Input given(const Tensor& values) {
   return {values.shape(), [values](const Shape&, std::uint64_t) { return values; }};
 }
 
-Tensors OpCase::make_inputs(std::uint64_t seed) const {
+Tensors OpCase::make_inputs() const {
   Tensors x;
   for (std::size_t i = 0; i < inputs.size(); i++)
     x.push_back(inputs[i].make(inputs[i].shape, seed + 100 * i));
@@ -109,6 +109,7 @@ const std::vector<OpCase>& op_cases() {
     add_shape_cases(cases);
     add_index_cases(cases);
     add_loss_cases(cases);
+    add_recurrent_cases(cases);
     return cases;
   }();
   return all;

@@ -69,9 +69,10 @@ struct OpCase {
   bool differentiable = true;
   bool flat = false;  // piecewise constant: derivatives are zero
   double float32_tolerance = 2e-6;
+  std::uint64_t seed = 1;  // of the inputs: another one where a value lies at a kink
 
   std::string name() const { return variant.empty() ? op : op + "_" + variant; }
-  Tensors make_inputs(std::uint64_t seed = 1) const;
+  Tensors make_inputs() const;
 };
 std::ostream& operator<<(std::ostream& out, const OpCase& c);
 
@@ -95,6 +96,7 @@ void add_product_cases(std::vector<OpCase>& cases);
 void add_shape_cases(std::vector<OpCase>& cases);
 void add_index_cases(std::vector<OpCase>& cases);
 void add_loss_cases(std::vector<OpCase>& cases);
+void add_recurrent_cases(std::vector<OpCase>& cases);
 
 /// The checks, op_checks.cpp. "" where all is well.
 std::string check_value(const OpCase& c);         // float64 against the reference, float32, shape

@@ -66,8 +66,8 @@ TEST_F(Misuse, ChangedInPlaceBetweenRecordingAndSweep) {
     y = a * x;
     Tensor z = exp(y);
     change(a, z);
-    const std::string pulled = error_of([&] { tape.pull(z, u, {x}); });
-    const std::string pushed = error_of([&] { tape.push({x}, {u}, z); });
+    const std::string pulled = message_of([&] { tape.pull(z, u, {x}); });
+    const std::string pushed = message_of([&] { tape.push({x}, {u}, z); });
     EXPECT_EQ(pushed.substr(pushed.find(' ') + 1), pulled.substr(pulled.find(' ') + 1));
     return pulled;
   };
@@ -178,11 +178,11 @@ TEST_F(Misuse, AnotherThread) {
   const Tensor loss = sum(square(p));
   std::string pulled, pushed, backward, fresh;
   std::thread([&] {
-    pulled = error_of([&] { tape.pull(loss, number(1), {p}); });
+    pulled = message_of([&] { tape.pull(loss, number(1), {p}); });
     Tape own;
-    pushed = error_of([&] { tape.push({p}, {p}, loss); });
-    backward = error_of([&] { tape.backward(loss, parameters); });
-    fresh = error_of([&] { own.pull(loss, number(1), {p}); });
+    pushed = message_of([&] { tape.push({p}, {p}, loss); });
+    backward = message_of([&] { tape.backward(loss, parameters); });
+    fresh = message_of([&] { own.pull(loss, number(1), {p}); });
   }).join();
   for (const std::string& message : {pulled, pushed, backward})
     EXPECT_NE(message.find("belongs to the thread that made it"), std::string::npos) << message;

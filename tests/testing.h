@@ -17,6 +17,7 @@
 #include "autograd/ops.h"
 #include "core/random.h"
 #include "core/tensor.h"
+#include "tests/temporary.h"
 
 namespace unroll::testing {
 
@@ -73,9 +74,9 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return bytes == 0 || std::memcmp(x.raw_data(), y.raw_data(), bytes) == 0;
 }
 
-/// The message of the Error that f throws; "" where it throws none.
+/// The message of the Error that f throws; "" where it throws none. EXPECT_ERROR: temporary.h.
 template <class F>
-std::string error_of(F&& f) {
+std::string message_of(F&& f) {
   try {
     f();
   } catch (const Error& error) {
@@ -92,12 +93,3 @@ Tensor difference_quotient(G&& g, double h = 1e-3) {
 }
 
 }  // namespace unroll::testing
-
-/// The statement throws unroll::Error whose message contains `part`.
-#define EXPECT_ERROR(statement, part)                                                          \
-  do {                                                                                         \
-    const std::string error_message = ::unroll::testing::error_of([&] { (void)(statement); }); \
-    EXPECT_NE(error_message.find(part), std::string::npos)                                     \
-        << #statement << " threw \"" << error_message << "\", without \"" << (part) << "\"";   \
-    EXPECT_NE(error_message, "") << #statement << " threw nothing";                            \
-  } while (false)

@@ -1,0 +1,225 @@
+// Rows of the fused recurrent ops and attention; their references are loops over one number at a
+// time.
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/attention.h"
+#include "autograd/gru.h"
+#include "autograd/lstm.h"
+#include "autograd/ops.h"
+#include "autograd/rnn.h"
+#include "tests/op_cases.h"
+
+namespace unroll::testing {
+namespace {
+
+using Index = std::vector<std::int64_t>;
+
+// All outputs in one vector, so that one row checks them together.
+Tensor joined(const Tensors& outputs) {
+  Tensors flat;
+  for (const Tensor& t : outputs) flat.push_back(reshape(t, {-1}));
+  return cat(flat, 0);
+}
+Array joined(const Arrays& outputs) {
+  Array flat;
+  for (const Array& a : outputs) flat.v.insert(flat.v.end(), a.v.begin(), a.v.end());
+  flat.shape = Shape{static_cast<std::int64_t>(flat.v.size())};
+  return flat;
+}
+
+enum class Kind { rnn_tanh, rnn_relu, rnn_identity, lstm, gru };
+
+struct Spec {
+  const char* variant;
+  std::int64_t T, N, I, H;
+  bool state = true, bias = true;
+  std::vector<std::int64_t> lengths = {};
+};
+
+std::int64_t gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
+
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
+// The operands of a row in the order x, w_ih, w_hh, [b_ih, b_hh,] [h_0, [c_0]].
+struct Operands {
+  bool bias, state, cell;
+  int b_ih() const { return bias ? 3 : -1; }
+  int b_hh() const { return bias ? 4 : -1; }
+  int h0() const { return state ? 3 + 2 * bias : -1; }
+  int c0() const { return state && cell ? 4 + 2 * bias : -1; }
+};
+
+// One unit's new h and c from W_ih x + b_ih (a) and W_hh h + b_hh (r), gate by gate.
+struct Cell {
+  double h, c;
+};
+Cell step(Kind kind, const double* a, const double* r, double h, double c) {
+  switch (kind) {
+    case Kind::rnn_tanh: return {std::tanh(a[0] + r[0]), 0};
+    case Kind::rnn_relu: return {std::max(a[0] + r[0], 0.0), 0};
+    case Kind::rnn_identity: return {a[0] + r[0], 0};
+    case Kind::gru: {
+      const double reset = logistic(a[0] + r[0]), z = logistic(a[1] + r[1]);
+      const double n = std::tanh(a[2] + reset * r[2]);
+      return {(1 - z) * n + z * h, 0};
+    }
+    case Kind::lstm: break;
+  }
+  const double i = logistic(a[0] + r[0]), f = logistic(a[1] + r[1]);
+  const double g = std::tanh(a[2] + r[2]), o = logistic(a[3] + r[3]);
+  const double next = f * c + i * g;
+  return {o * std::tanh(next), next};
+}
+
+Array reference(Kind kind, const Spec& s, const Arrays& x) {
+  const Operands at{s.bias, s.state, kind == Kind::lstm};
+  const std::int64_t gates = gates_of(kind);
+  Array y(Shape{s.T, s.N, s.H}), h(Shape{s.N, s.H}), c(Shape{s.N, s.H});
+  if (at.h0() >= 0) h = x[static_cast<std::size_t>(at.h0())];
+  if (at.c0() >= 0) c = x[static_cast<std::size_t>(at.c0())];
+  const auto bias = [&](int which, std::int64_t row) {
+    return which < 0 ? 0 : x[static_cast<std::size_t>(which)].v[static_cast<std::size_t>(row)];
+  };
+  for (std::int64_t n = 0; n < s.N; n++)
+    for (std::int64_t t = 0; t < (s.lengths.empty() ? s.T : s.lengths[std::size_t(n)]); t++) {
+      std::vector<Cell> next;
+      for (std::int64_t j = 0; j < s.H; j++) {
+        double a[4], r[4];
+        for (std::int64_t g = 0; g < gates; g++) {
+          const std::int64_t row = g * s.H + j;
+          a[g] = bias(at.b_ih(), row), r[g] = bias(at.b_hh(), row);
+          for (std::int64_t k = 0; k < s.I; k++) a[g] += x[1].at({row, k}) * x[0].at({t, n, k});
+          for (std::int64_t k = 0; k < s.H; k++) r[g] += x[2].at({row, k}) * h.at({n, k});
+        }
+        next.push_back(step(kind, a, r, h.at({n, j}), c.at({n, j})));
+      }
+      for (std::int64_t j = 0; j < s.H; j++) {
+        y({t, n, j}) = h({n, j}) = next[static_cast<std::size_t>(j)].h;
+        c({n, j}) = next[static_cast<std::size_t>(j)].c;
+      }
+    }
+  return kind == Kind::lstm ? joined(Arrays{y, h, c}) : joined(Arrays{y, h});
+}
+
+Tensor run(Kind kind, const Spec& s, const Tensors& x) {
+  const Operands at{s.bias, s.state, kind == Kind::lstm};
+  const auto get = [&](int i) { return i < 0 ? Tensor() : x[static_cast<std::size_t>(i)]; };
+  const Lengths lengths = s.lengths.empty() ? Lengths() : Lengths(s.lengths);
+  const Tensor h0 = get(at.h0()), b_ih = get(at.b_ih()), b_hh = get(at.b_hh());
+  if (kind == Kind::lstm) {
+    const LstmOut out = lstm(x[0], h0, get(at.c0()), x[1], x[2], b_ih, b_hh, lengths);
+    return joined(Tensors{out.y, out.h_n, out.c_n});
+  }
+  if (kind == Kind::gru) {
+    const GruOut out = gru(x[0], h0, x[1], x[2], b_ih, b_hh, lengths);
+    return joined(Tensors{out.y, out.h_n});
+  }
+  const RnnActivation activation = kind == Kind::rnn_tanh   ? RnnActivation::tanh
+                                   : kind == Kind::rnn_relu ? RnnActivation::relu
+                                                            : RnnActivation::identity;
+  const RnnOut out = rnn(x[0], h0, x[1], x[2], b_ih, b_hh, lengths, activation);
+  return joined(Tensors{out.y, out.h_n});
+}
+
+OpCase recurrent_case(const char* op, const std::string& prefix, Kind kind, const Spec& s) {
+  const std::int64_t rows = gates_of(kind) * s.H;
+  const std::string variant = prefix + (prefix.empty() || !*s.variant ? "" : "_") + s.variant;
+  OpCase c{.op = op,
+           .variant = variant,
+           .inputs = {normal({s.T, s.N, s.I}), normal({rows, s.I}, 0.5), normal({rows, s.H}, 0.5)},
+           .f = [=](const Tensors& x) { return run(kind, s, x); },
+           .reference = [=](const Arrays& x) { return reference(kind, s, x); },
+           .float32_tolerance = 1e-5,
+           .seed = kind == Kind::rnn_relu ? 12u : 1u};
+  if (s.bias) c.inputs.push_back(normal({rows}, 0.5)), c.inputs.push_back(normal({rows}, 0.5));
+  if (s.state) c.inputs.push_back(normal({s.N, s.H}));
+  if (s.state && kind == Kind::lstm) c.inputs.push_back(normal({s.N, s.H}));
+  if (s.H > 8)
+    for (const Input& input : c.inputs) c.large.push_back(input.shape);
+  return c;
+}
+
+void add_recurrent(std::vector<OpCase>& cases, const char* op, const char* prefix, Kind kind) {
+  for (const Spec& s :
+       {Spec{"", 4, 3, 2, 5}, Spec{"no_state", 4, 2, 3, 4, false},
+        Spec{"no_bias", 3, 2, 2, 3, true, false}, Spec{"bare", 3, 2, 2, 3, false, false},
+        Spec{"single", 1, 1, 1, 1}, Spec{"lengths", 4, 5, 2, 3, true, true, {2, 4, 0, 1, 4}},
+        Spec{"lengths_no_state", 5, 3, 2, 3, false, true, {1, 3, 3}},
+        Spec{"all_empty", 2, 2, 2, 2, true, true, {0, 0}},
+        Spec{"odd_width", 3, 2, 3, 11, true, true, {3, 2}}})
+    cases.push_back(recurrent_case(op, prefix, kind, s));
+}
+
+// ---- attention
+
+struct Score {
+  const char* variant;
+  std::int64_t Tq, Tk, N, H, D;
+  std::vector<std::int64_t> keys = {}, queries = {};
+  double scale = 1;
+};
+
+Array attention_of(const Score& s, const Arrays& x) {
+  Array context(Shape{s.Tq, s.N, s.D}), weights(Shape{s.N, s.Tq, s.Tk});
+  for (std::int64_t n = 0; n < s.N; n++) {
+    const std::int64_t keys = s.keys.empty() ? s.Tk : s.keys[static_cast<std::size_t>(n)];
+    const std::int64_t queries = s.queries.empty() ? s.Tq : s.queries[static_cast<std::size_t>(n)];
+    for (std::int64_t i = 0; i < queries; i++) {
+      double largest = -INFINITY, total = 0;
+      std::vector<double> score(static_cast<std::size_t>(keys));
+      for (std::size_t j = 0; j < score.size(); j++) {
+        for (std::int64_t k = 0; k < s.H; k++)
+          score[j] += s.scale * x[0].at({i, n, k}) * x[1].at({std::int64_t(j), n, k});
+        largest = std::max(largest, score[j]);
+      }
+      for (double& v : score) total += v = std::exp(v - largest);
+      for (std::int64_t j = 0; j < keys; j++) {
+        const double w = score[static_cast<std::size_t>(j)] / total;
+        weights({n, i, j}) = w;
+        for (std::int64_t d = 0; d < s.D; d++) context({i, n, d}) += w * x[2].at({j, n, d});
+      }
+    }
+  }
+  return joined(Arrays{context, weights});
+}
+
+void add_attention(std::vector<OpCase>& cases) {
+  for (const Score& s :
+       {Score{"", 3, 4, 2, 5, 2}, Score{"scaled", 2, 3, 2, 4, 3, {}, {}, 0.5},
+        Score{"single", 1, 1, 1, 1, 1}, Score{"key_lengths", 3, 4, 3, 2, 2, {4, 1, 0}},
+        Score{"both_lengths", 3, 4, 3, 2, 2, {2, 4, 3}, {3, 0, 2}},
+        Score{"wide", 9, 11, 3, 13, 17}}) {
+    OpCase c{.op = "attention",
+             .variant = s.variant,
+             .inputs = {normal({s.Tq, s.N, s.H}, 0.7), normal({s.Tk, s.N, s.H}, 0.7),
+                        normal({s.Tk, s.N, s.D})},
+             .f =
+                 [=](const Tensors& x) {
+                   const auto lengths = [](const std::vector<std::int64_t>& l) {
+                     return l.empty() ? Lengths() : Lengths(l);
+                   };
+                   const AttentionOut out =
+                       attention(x[0], x[1], x[2], lengths(s.keys), lengths(s.queries), s.scale);
+                   return joined(Tensors{out.context, out.weights});
+                 },
+             .reference = [=](const Arrays& x) { return attention_of(s, x); },
+             .float32_tolerance = 1e-5};
+    if (s.H > 8)
+      for (const Input& input : c.inputs) c.large.push_back(input.shape);
+    cases.push_back(c);
+  }
+}
+
+}  // namespace
+
+void add_recurrent_cases(std::vector<OpCase>& cases) {
+  add_recurrent(cases, "rnn", "tanh", Kind::rnn_tanh);
+  add_recurrent(cases, "rnn", "relu", Kind::rnn_relu);
+  add_recurrent(cases, "rnn", "identity", Kind::rnn_identity);
+  add_recurrent(cases, "lstm", "", Kind::lstm);
+  add_recurrent(cases, "gru", "", Kind::gru);
+  add_attention(cases);
+}
+
+}  // namespace unroll::testing
