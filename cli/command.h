@@ -1,0 +1,15 @@
+// The subcommands, one file each. Their work throws: UsageError for exit code 2, anything else for
+// exit code 1.
+#pragma once
+
+#include "cli/options.h"
+
+namespace unroll::cli {
+
+void add_train(Command& unroll);
+void add_reconstruct(Command& unroll);
+void add_compare(Command& unroll);
+void add_info(Command& unroll);
+void add_study(Command& unroll);
+
+}  // namespace unroll::cli

@@ -1,0 +1,21 @@
+// The unroll command.
+#include "cli/command.h"
+#include "cli/signals.h"
+
+int main(int argc, char** argv) {
+  using namespace unroll::cli;
+  ignore_closed_pipes();
+  return run_command(argc, argv, [](Command& unroll) {
+    add_train(unroll);
+    add_reconstruct(unroll);
+    add_compare(unroll);
+    add_info(unroll);
+    add_study(unroll);
+    unroll.footer(
+        "Examples:\n"
+        "  unroll train weather.csv --columns temp_max,temp_min --model decoder --out run\n"
+        "  unroll reconstruct run weather.csv --out back.csv --plot back.svg\n"
+        "  unroll compare weather.csv --columns temp_max,temp_min --out comparison\n\n"
+        "Exit codes: 0 success, 1 failed work, 2 bad usage.");
+  });
+}

@@ -1,0 +1,33 @@
+#include "cli/signals.h"
+
+#include <csignal>
+
+namespace unroll::cli {
+namespace {
+
+std::atomic<bool> stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler must not lock");
+
+void on_signal(int) {
+  stop.store(true, std::memory_order_relaxed);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+}  // namespace
+
+const std::atomic<bool>* stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+  struct sigaction old {};
+  const bool nohup = ::sigaction(SIGHUP, nullptr, &old) == 0 && old.sa_handler == SIG_IGN;
+  if (!nohup) ::sigaction(SIGHUP, &action, nullptr);
+  return &stop;
+}
+
+void ignore_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+
+}  // namespace unroll::cli
