@@ -71,7 +71,8 @@ Json to_json(const TrainOptions& t) {
           {"clip", t.clip},
           {"validate_every", t.validate_every},
           {"patience", t.patience},
-          {"checkpoint_every", t.checkpoint_every}};
+          {"checkpoint_every", t.checkpoint_every},
+          {"checkpoint_seconds", t.checkpoint_seconds}};
 }
 
 TrainOptions train_from(const Json& j) {
@@ -84,6 +85,7 @@ TrainOptions train_from(const Json& j) {
   j.at("validate_every").get_to(t.validate_every);
   j.at("patience").get_to(t.patience);
   j.at("checkpoint_every").get_to(t.checkpoint_every);
+  j.at("checkpoint_seconds").get_to(t.checkpoint_seconds);
   return t;
 }
 
@@ -116,9 +118,14 @@ void save_config(const std::string& directory, const RunConfig& c) {
                {"sd", c.sd},
                {"window", c.window},
                {"batch", c.batch},
+               {"stride", c.stride},
                {"variable_lengths", c.variable_lengths},
+               {"validation", c.validation},
+               {"test", c.test},
+               {"dtype", name(c.dtype)},
                {"seed", c.seed},
                {"data", c.data},
+               {"digest", c.digest},
                {"missing", c.missing}};
   write_file(in(directory, kConfig), j.dump(2) + "\n");
 }
@@ -135,7 +142,13 @@ RunConfig load_config(const std::string& directory) {
     j.at("sd").get_to(c.sd);
     j.at("window").get_to(c.window);
     j.at("batch").get_to(c.batch);
+    j.at("stride").get_to(c.stride);
     j.at("variable_lengths").get_to(c.variable_lengths);
+    j.at("validation").get_to(c.validation);
+    j.at("test").get_to(c.test);
+    c.dtype =
+        j.at("dtype").get<std::string>() == name(Dtype::float64) ? Dtype::float64 : Dtype::float32;
+    j.at("digest").get_to(c.digest);
     j.at("seed").get_to(c.seed);
     j.at("data").get_to(c.data);
     j.at("missing").get_to(c.missing);
@@ -143,7 +156,8 @@ RunConfig load_config(const std::string& directory) {
     fail("load", path + " lacks something: " + e.what());
   }
   if (c.columns.size() != c.mean.size() || c.columns.size() != c.sd.size() ||
-      c.model.inputs != static_cast<std::int64_t>(c.columns.size()) || c.window < 1 || c.batch < 1)
+      c.model.inputs != static_cast<std::int64_t>(c.columns.size()) || c.window < 1 ||
+      c.batch < 1 || c.stride < 1)
     fail("load", path + ": columns, mean, sd and inputs do not fit each other");
   return c;
 }

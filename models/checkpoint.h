@@ -28,19 +28,24 @@ struct TrainOptions {
   std::int64_t validate_every = 0;    // steps; 0: never
   std::int64_t patience = 0;          // validations without improvement before stopping; 0: all
   std::int64_t checkpoint_every = 0;  // steps; 0: only at the end and when interrupted
+  double checkpoint_seconds = 0;      // also when the last is that old; 0: never
 };
 
 /// What `unroll train` was asked to do: enough to rebuild the model and its data.
 struct RunConfig {
   ModelOptions model;
   TrainOptions train;
-  std::vector<std::string> columns;  // of the series
-  std::vector<double> mean, sd;      // per column, of the training part
-  std::int64_t window = 24;          // T
-  std::int64_t batch = 64;           // N
-  bool variable_lengths = false;     // windows of random length window/2..window
+  std::vector<std::string> columns;     // of the series
+  std::vector<double> mean, sd;         // per column, of the training part
+  std::int64_t window = 24;             // T
+  std::int64_t batch = 64;              // N
+  std::int64_t stride = 1;              // steps from one window to the next
+  bool variable_lengths = false;        // windows of random length (window+1)/2..window
+  double validation = 0.1, test = 0.1;  // fractions of the series, its end
+  Dtype dtype = Dtype::float32;         // of parameters and batches
   std::uint64_t seed = 1;
   std::string data;               // path of the series, for the record
+  std::string digest;             // of the series' values and names
   std::string missing = "error";  // how missing values were treated
 };
 

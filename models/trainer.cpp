@@ -33,13 +33,14 @@ class Trainer::Metrics {
  public:
   explicit Metrics(std::string path) : path_(std::move(path)) {}
 
-  // Keeps the rows of the first `steps` steps of an earlier run; 0 starts anew.
+  // Keeps the rows of the first `steps` steps of an earlier run, which were on disk before its
+  // checkpoint; what a kill left behind them, perhaps half a row, goes. 0 starts anew.
   void start(std::int64_t steps) {
     std::string kept = "step,loss,lr,gradient_norm,validation\n", line;
     if (steps > 0) {
       std::ifstream old(path_);
       std::getline(old, line);
-      while (std::getline(old, line) && std::atoll(line.c_str()) <= steps) kept += line + "\n";
+      for (std::int64_t i = 0; i < steps && std::getline(old, line); i++) kept += line + "\n";
     }
     write_file(path_, kept);
   }
@@ -107,14 +108,16 @@ StepReport Trainer::step_once(const BatchSource& batches) {
   try {
     report = train_step(model_, parameters_, adam_, batches(step), lr, options_.clip);
   } catch (const Error& e) {
-    std::string kept;
-    if (!directory_.empty() && has_checkpoint(directory_))
-      kept = "; the last good checkpoint is kept in " + directory_;
     throw Error(std::string(e.what()) + " at " + place(step, options_.steps_per_epoch) +
-                "; try a lower learning rate or clip" + kept);
+                "; try a lower learning rate or clip" + kept_checkpoint());
   }
   report.step = ++state_.step;
   return report;
+}
+
+std::string Trainer::kept_checkpoint() const {
+  if (directory_.empty() || !has_checkpoint(directory_)) return "";
+  return "; the last good checkpoint is kept in " + directory_;
 }
 
 void Trainer::validate(StepReport& report) {
@@ -124,6 +127,10 @@ void Trainer::validate(StepReport& report) {
   const NoTape none;
   report.validated = true;
   report.validation = validation_();
+  if (!std::isfinite(report.validation))
+    fail("train", "the validation loss is " + std::to_string(report.validation) + " after step " +
+                      std::to_string(state_.step) + "; try a lower learning rate or clip" +
+                      kept_checkpoint());
   if (state_.has_best && !(report.validation < state_.best)) {
     state_.stale++;
     return;
@@ -143,6 +150,14 @@ void Trainer::save() {
   if (directory_.empty()) return;
   metrics_->flush();
   save_checkpoint(directory_, parameters_, adam_.state(), state_);
+  saved_ = std::chrono::steady_clock::now();
+}
+
+bool Trainer::checkpoint_is_due() const {
+  if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) return true;
+  if (directory_.empty() || options_.checkpoint_seconds <= 0) return false;
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - saved_;
+  return since.count() >= options_.checkpoint_seconds;
 }
 
 void Trainer::finish() {
@@ -159,6 +174,7 @@ TrainResult Trainer::run(const BatchSource& batches) {
         std::make_unique<Metrics>((std::filesystem::path(directory_) / "metrics.csv").string());
     metrics_->start(state_.step);
   }
+  saved_ = std::chrono::steady_clock::now();
   TrainResult result;
   while (!state_.finished && state_.step < options_.steps && !out_of_patience()) {
     result.last = step_once(batches);
@@ -171,7 +187,7 @@ TrainResult Trainer::run(const BatchSource& batches) {
       result.state = state_;
       return result;
     }
-    if (options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0) save();
+    if (checkpoint_is_due()) save();
   }
   result.early_stopped = out_of_patience() && state_.step < options_.steps;
   finish();

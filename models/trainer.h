@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -74,6 +75,8 @@ class Trainer {
   StepReport step_once(const BatchSource& batches);
   void validate(StepReport& report);
   bool out_of_patience() const;
+  std::string kept_checkpoint() const;
+  bool checkpoint_is_due() const;
   void save();
   void finish();
 
@@ -87,6 +90,7 @@ class Trainer {
   std::function<void(const StepReport&)> progress_;
   const std::atomic<bool>* stop_ = nullptr;
   std::unique_ptr<Metrics> metrics_;
+  std::chrono::steady_clock::time_point saved_;
 };
 
 }  // namespace unroll
