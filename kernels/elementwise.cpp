@@ -202,6 +202,10 @@ static CompareRun<T> compare_loop(Compare op, std::integer_sequence<int, i...>) 
 // Runs `run(n, x, y)` over every block of the space, whatever the strides.
 template <class X, class Y, class Run>
 static void map1(const Strided& space, int cost, const X* x, Y* y, Run run) {
+  const std::int64_t flat = flat_count(space, 2);
+  if (flat >= 0) {
+    return for_each_block(flat, cost, [&](std::int64_t at, int n) { run(n, x + at, y + at); });
+  }
   const Strided s = merged(space, 2);
   const Layout to = layout_of(s, 0), from = layout_of(s, 1);
   for_each_block(element_count(s), cost, [&](std::int64_t begin, int n) {
@@ -217,6 +221,11 @@ static void map1(const Strided& space, int cost, const X* x, Y* y, Run run) {
 // The same with two inputs: `run(n, a, b, z)`.
 template <class X, class Z, class Run>
 static void map2(const Strided& space, int cost, const X* a, const X* b, Z* z, Run run) {
+  const std::int64_t flat = flat_count(space, 3);
+  if (flat >= 0) {
+    return for_each_block(flat, cost,
+                          [&](std::int64_t at, int n) { run(n, a + at, b + at, z + at); });
+  }
   const Strided s = merged(space, 3);
   const Layout to = layout_of(s, 0), from_a = layout_of(s, 1), from_b = layout_of(s, 2);
   for_each_block(element_count(s), cost, [&](std::int64_t begin, int n) {

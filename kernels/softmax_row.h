@@ -8,11 +8,20 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
+// The largest number that is not NaN, or -infinity. A NaN needs no shift: it makes the whole row
+// NaN anyway.
 template <class T>
 static inline T row_max(const T* x, std::int64_t n) {
-  T best = x[0];
-  for (std::int64_t i = 1; i < n; i++) best = x[i] > best || x[i] != x[i] ? x[i] : best;
-  return best;
+  using S = Simd<T>;
+  typename S::Vec best = S::set(T(-__builtin_inf()));
+  std::int64_t i = 0;
+  for (; i + S::lanes <= n; i += S::lanes) best = S::max(S::load(x + i), best);
+  T lane[S::lanes];
+  S::store(lane, best);
+  T largest = lane[0];
+  for (int j = 1; j < S::lanes; j++) largest = lane[j] > largest ? lane[j] : largest;
+  for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+  return largest;
 }
 
 // The sum of exp(x[i] - shift); the terms are stored in y unless it is null.

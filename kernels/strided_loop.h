@@ -52,6 +52,19 @@ UNROLL_OUT_OF_LINE Strided merged(const Strided& s, int operands) {
   return r;
 }
 
+// How many elements there are if all operands are dense, which is so common that it has a short
+// way; else -1.
+static inline std::int64_t flat_count(const Strided& s, int operands) {
+  std::int64_t n = 1;
+  for (int d = s.rank - 1; d >= 0; d--) {
+    for (int k = 0; k < operands; k++) {
+      if (s.stride[k][d] != n && s.size[d] != 1) return -1;
+    }
+    n *= s.size[d];
+  }
+  return n;
+}
+
 enum class Layout { dense, constant, strided };
 
 UNROLL_OUT_OF_LINE Layout layout_of(const Strided& s, int operand) {
