@@ -2,7 +2,7 @@
 
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
-#include "kernels/softmax_row.h"
+#include "kernels/softmax_row_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 

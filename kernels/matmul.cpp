@@ -2,8 +2,8 @@
 
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
-#include "kernels/transpose_tile.h"
-#include "kernels/vector_loop.h"
+#include "kernels/transpose_tile_simd.h"
+#include "kernels/vector_loop_simd.h"
 
 // C is computed in register tiles of a few rows by one panel: `panel_vectors` vectors of columns.
 // Each element of C is one chain of fused multiply-adds over k within a block of K_block terms, and

@@ -1,7 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "kernels/parallel_loop.h"
-#include "kernels/softmax_row.h"
+#include "kernels/softmax_row_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 

@@ -4,7 +4,7 @@
 //   softmax_linear_row<SoftmaxMap::both>(y, u, v, n, beta);
 #pragma once
 
-#include "kernels/vector_loop.h"
+#include "kernels/vector_loop_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
