@@ -261,13 +261,12 @@ class RecurrentPullback {
       place.n = n;
       Cell::prepare(shape_, args_, place, d_gates + row * G::row);
     });
+    const Real* const dy = args_.dy ? args_.dy + t * shape_.N * dy_stride_ + unit : nullptr;
+    const Index dy_direction = shape_.T * shape_.N * dy_stride_;
     for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
       auto d = S::load(dh(row) + unit);
-      if (args_.dy) {
-        const Real* dy = args_.dy + ((k * shape_.T + t) * shape_.N + n) * dy_stride_;
-        d += load_part<S>(dy + unit, place.count);
-      }
+      if (dy) d += load_part<S>(dy + k * dy_direction + n * dy_stride_, place.count);
       const auto carried = Cell::step(shape_, args_, place, saved ? saved + j * G::row : nullptr, d,
                                       dc(row) + unit, d_gates + row * G::row);
       if (Layout::carries_state) S::store(dh(row) + unit, carried);

@@ -13,11 +13,13 @@
 // vector stands for.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#include <sched.h>
+
+#include <cstdint>
+#include <cstring>
 
 #include "kernels/panel_simd.h"
 #include "kernels/recurrent.h"
@@ -58,16 +60,34 @@ class Sequences {
   Index T_, N_, total_;
 };
 
+// Where a team waits for its last member. A waiting thread soon gives way: on a machine that is
+// busy with other work, OpenMP's own barrier spins away the time that the last member needs.
+class Meeting {
+ public:
+  void wait(int size) {
+    const int round = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) == size) {
+      __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);
+      __atomic_store_n(&round_, round + 1, __ATOMIC_RELEASE);
+      return;
+    }
+    for (int tries = 0; __atomic_load_n(&round_, __ATOMIC_ACQUIRE) == round; ++tries) {
+      if (tries > 2000) sched_yield();
+    }
+  }
+
+ private:
+  alignas(64) int arrived_ = 0;
+  alignas(64) int round_ = 0;
+};
+
 // One thread of those that work on a call.
 struct Team {
   int index, size;
+  Meeting* meeting;
   // All or none of a team call it, in the same order.
   void barrier() const {
-#ifdef _OPENMP
-    if (size > 1) {
-#pragma omp barrier
-    }
-#endif
+    if (size > 1) meeting->wait(size);
   }
   // This thread's part of n equal pieces of work.
   Index begin(Index n) const { return n * index / size; }
@@ -94,13 +114,14 @@ template <class Body>
 inline void run_team(int threads, const Body& body) {
 #ifdef _OPENMP
   if (threads > 1) {
+    Meeting meeting;
 #pragma omp parallel num_threads(threads)
-    body(Team{omp_get_thread_num(), omp_get_num_threads()});
+    body(Team{omp_get_thread_num(), omp_get_num_threads(), &meeting});
     return;
   }
 #endif
   (void)threads;
-  body(Team{0, 1});
+  body(Team{0, 1, nullptr});
 }
 
 // Rows [begin, end) of K rows per sorted sequence, such that every thread has nearly the same
@@ -142,6 +163,10 @@ UNROLL_SIMD_FN void store_part(typename S::Real* p, typename S::Vec a, Index cou
 }
 template <class Real>
 inline void copy_row(Real* to, const Real* from, Index count) {
+  if (count == 1) {  // the width of a single series
+    *to = *from;
+    return;
+  }
   std::memcpy(to, from, std::size_t(count) * sizeof(Real));
 }
 template <class Real>

@@ -30,10 +30,10 @@ class ColumnPanels {
   void set_row(Index k, const Real* from) const {
     for (Index q = 0; q < count(); ++q) {
       Real* to = row(q, k);
-      const Index here = columns_in(q);
-      if (from) copy_row(to, from + q * width, here);
-      const Index used = from ? here : 0;
-      zero_row(to + used, stride(q) - used);
+      for (Index i = 0; i < stride(q); i += S::lanes) {
+        const Index left = columns_ - q * width - i;
+        S::store(to + i, from ? load_part<S>(from + q * width + i, left) : S::zero());
+      }
     }
   }
 
