@@ -15,8 +15,10 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-// Rows of gates in a chunk, unless one step alone has more.
-inline constexpr Index chunk_rows = 512;
+// Elements of gates in a chunk: about what the second cache holds. Fewer rows would leave the
+// weights' sums short, more would not help.
+inline constexpr Index chunk_elements = Index(1) << 18;
+inline constexpr Index least_chunk_rows = 256, most_chunk_rows = 2048;
 
 // Cell: struct {
 //   static Vec step(shape, args, CellPlace, saved, dh, dc, d_gates): the cotangent of h[t] that
@@ -30,7 +32,10 @@ class RecurrentPullback {
   using G = Groups<S, Layout>;
 
   static Index chunk_capacity(const RecurrentShape& shape) {
-    return larger(chunk_rows, shape.K * shape.N);
+    const Index fit = chunk_elements / larger(G::count(shape.H) * G::row, 1);
+    const Index rows = larger(least_chunk_rows, smaller(fit, most_chunk_rows));
+    // A chunk has at least one step, and no more rows than there are.
+    return larger(smaller(rows, shape.K * shape.N * shape.T), shape.K * shape.N);
   }
 
   // Where the parts of scratch begin.

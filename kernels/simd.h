@@ -195,9 +195,8 @@ struct Simd {
   // lo where x < lo, hi where x > hi; NaN stays NaN.
   UNROLL_SIMD_FN Vec clamp(Vec x, Real lo, Real hi) { return max(set(lo), min(set(hi), x)); }
   UNROLL_SIMD_FN Vec abs(Vec a) { return real(bits(a) & ~sign_bit()); }
-  UNROLL_SIMD_FN Vec copy_sign(Vec a, Vec sign) {
-    return real((bits(a) & ~sign_bit()) | (bits(sign) & sign_bit()));
-  }
+  // a, which is not negative, with the sign of x.
+  UNROLL_SIMD_FN Vec with_sign_of(Vec x, Vec a) { return real(bits(a) | (bits(x) & sign_bit())); }
   // value where x > 0, else 0: the derivative of relu applied to value. NaN in x counts as not
   // positive.
   UNROLL_SIMD_FN Vec where_positive(Vec x, Vec value) {
@@ -207,7 +206,7 @@ struct Simd {
   // ---- exponentials: within 3 ulp, right through the subnormals; NaN stays NaN
 
   UNROLL_SIMD_FN Vec exp(Vec x) {
-    const Reduced e = reduce(clamp(x, Traits::exp_lowest, Traits::exp_highest));
+    const Reduced e = reduce<false>(clamp(x, Traits::exp_lowest, Traits::exp_highest));
     // 2^n as two factors, because n may lie outside the exponents of a normal number.
     const Bits half = bits(fma(e.n, set(Real(0.5)), set(Traits::round_to_int)));
     const Vec a = power_of_two(half, 0), b = power_of_two(e.n_bits - half, 0);
@@ -216,7 +215,7 @@ struct Simd {
 
   // 1 / (1 + e^-x), top and bottom times 2^-shift: then no factor overflows or is subnormal.
   UNROLL_SIMD_FN Vec sigmoid(Vec x) {
-    const Reduced e = reduce(clamp(-x, -Traits::sigmoid_highest, -Traits::exp_lowest));
+    const Reduced e = reduce<true>(clamp(x, Traits::exp_lowest, Traits::sigmoid_highest));
     const Vec one = set(Traits::sigmoid_one),
               scale = power_of_two(e.n_bits, -Traits::sigmoid_shift);
     return one / fma(scale, e.p, scale + one);
@@ -225,24 +224,26 @@ struct Simd {
   // E / (E + 2) with E = e^2|x| - 1, and the sign put back: exactly odd, -0 kept.
   UNROLL_SIMD_FN Vec tanh(Vec x) {
     const Vec a = min(set(Traits::tanh_one), abs(x));
-    const Reduced e = reduce(a + a);
+    const Reduced e = reduce<false>(a + a);
     const Vec scale = power_of_two(e.n_bits, 0);
     const Vec E = fma(scale, e.p, scale - set(1));
-    return copy_sign(E / (E + set(2)), x);
+    return with_sign_of(x, E / (E + set(2)));
   }
 
  private:
-  // e^x = 2^n (1 + p); n also as an integer, in the low bits of n_bits.
+  // 2^n (1 + p); n also as an integer, in the low bits of n_bits.
   struct Reduced {
     Vec p, n;
     Bits n_bits;
   };
+  // e^x, or e^-x if negative: each sign is written where an fma takes it at no cost.
+  template <bool negative>
   UNROLL_SIMD_FN Reduced reduce(Vec x) {
-    const Vec rounded =
-        fma(x, set(Real(0x1.71547652b82fep0)), set(Traits::round_to_int));  // x / ln 2
+    const Vec per_ln2 = set(Real(0x1.71547652b82fep0));
+    const Vec rounded = fma(negative ? -x : x, per_ln2, set(Traits::round_to_int));
     const Vec n = rounded - set(Traits::round_to_int);
-    Vec r = fma(n, set(-Traits::ln2_high), x);
-    r = fma(n, set(-Traits::ln2_low), r);
+    Vec r = fma(negative ? n : -n, set(Traits::ln2_high), x);
+    r = fma(-n, set(Traits::ln2_low), negative ? -r : r);
     Vec q = set(Traits::q[0]);
     UNROLL_FULL_UNROLL
     for (unsigned i = 1; i < sizeof(Traits::q) / sizeof(Real); ++i)
