@@ -15,6 +15,7 @@ endmacro()
 
 unroll_find(Eigen3 libeigen3-dev "" 3.3 NO_MODULE)
 unroll_find(nlohmann_json nlohmann-json3-dev "" 3.9)
+unroll_find(ZLIB zlib1g-dev "")
 if(UNROLL_CLI)
   unroll_find(CLI11 libcli11-dev UNROLL_CLI)
 endif()

@@ -18,6 +18,7 @@ install(CODE "
   endif()
   include([[${PROJECT_SOURCE_DIR}/cmake/InstallHeaders.cmake]])")
 
+get_target_property(unroll_io_type unroll_io TYPE)
 set(unroll_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/unroll)
 install(EXPORT unroll NAMESPACE unroll:: FILE unrollTargets.cmake DESTINATION ${unroll_cmake_dir})
 configure_package_config_file(cmake/unrollConfig.cmake.in
@@ -37,6 +38,9 @@ foreach(library unroll_models unroll_io unroll)
 endforeach()
 if(unroll_openmp)
   string(APPEND unroll_pc_libs " ${OpenMP_CXX_FLAGS}")
+endif()
+if(unroll_io_type STREQUAL "STATIC_LIBRARY")
+  string(APPEND unroll_pc_libs " -lz")
 endif()
 string(APPEND unroll_pc_libs " -pthread")
 # The file finds its prefix by its own place, so that an installed tree can be moved.

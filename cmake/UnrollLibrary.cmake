@@ -27,11 +27,12 @@ function(unroll_build_include_tree)
 endfunction()
 
 # unroll_library(<target> EXPORT_NAME <name> FOLDERS <folder>... [LINKS <target>...]
-#                [PRIVATE_HEADERS <target>...])
+#                [PRIVATE_LINKS <target>...] [PRIVATE_HEADERS <target>...])
 # One library from every .cpp of its folders, with the alias unroll::<name>. PRIVATE_HEADERS are
-# header-only needs of the .cpp files: users of the library neither see nor need them.
+# header-only needs of the .cpp files: users of the library neither see nor need them. PRIVATE_LINKS
+# are libraries: who links a static library needs them too, nobody their headers.
 function(unroll_library target)
-  cmake_parse_arguments(arg "" "EXPORT_NAME" "FOLDERS;LINKS;PRIVATE_HEADERS" ${ARGN})
+  cmake_parse_arguments(arg "" "EXPORT_NAME" "FOLDERS;LINKS;PRIVATE_LINKS;PRIVATE_HEADERS" ${ARGN})
   set(sources "")
   foreach(folder IN LISTS arg_FOLDERS)
     file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
@@ -46,7 +47,7 @@ function(unroll_library target)
     set(scope PUBLIC)
     target_link_libraries(${target}
       PUBLIC ${arg_LINKS}
-      PRIVATE $<BUILD_INTERFACE:unroll_options> Threads::Threads)
+      PRIVATE $<BUILD_INTERFACE:unroll_options> ${arg_PRIVATE_LINKS} Threads::Threads)
     foreach(headers IN LISTS arg_PRIVATE_HEADERS)
       target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${headers}>)
     endforeach()

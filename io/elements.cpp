@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 namespace unroll {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "files are read and written as the memory of a little-endian machine lies");
 
-constexpr std::size_t kStep = 1 << 18;  // bytes read at once
+constexpr std::size_t kStep = 1 << 16;  // bytes read at once
 
 /// Element types that need more than a cast.
 struct Half {
@@ -56,21 +57,24 @@ void decode_integer(const std::byte* from, std::size_t count, bool swap, void* t
   decode<T, std::int64_t>(from, count, swap, target, [](T v) { return std::int64_t{v}; });
 }
 
-void decode_step(InputFile& file, Element element, const std::byte* from, std::size_t count,
-                 bool swap, void* to) {
+// `beyond` becomes the first uint64 that no int64 holds.
+void decode_step(Element element, const std::byte* from, std::size_t count, bool swap, void* to,
+                 std::optional<std::uint64_t>& beyond) {
   switch (element) {
     case Element::boolean:
       return decode<std::uint8_t, bool>(from, count, swap, to, [](auto v) { return v != 0; });
-    case Element::int8: return decode_integer<std::int8_t>(from, count, swap, to);
+    case Element::int8:
+      return decode<std::int8_t, float>(from, count, swap, to, [](auto v) { return float(v); });
     case Element::int16: return decode_integer<std::int16_t>(from, count, swap, to);
     case Element::int32: return decode_integer<std::int32_t>(from, count, swap, to);
     case Element::int64: return decode_integer<std::int64_t>(from, count, swap, to);
-    case Element::uint8: return decode_integer<std::uint8_t>(from, count, swap, to);
+    case Element::uint8:
+      return decode<std::uint8_t, float>(from, count, swap, to, [](auto v) { return float(v); });
     case Element::uint16: return decode_integer<std::uint16_t>(from, count, swap, to);
     case Element::uint32: return decode_integer<std::uint32_t>(from, count, swap, to);
     case Element::uint64:
       return decode<std::uint64_t, std::int64_t>(from, count, swap, to, [&](std::uint64_t v) {
-        if (v >> 63) file.fail("holds the uint64 " + std::to_string(v) + ", beyond int64");
+        if (v >> 63 && !beyond) beyond = v;
         return static_cast<std::int64_t>(v);
       });
     case Element::float16:
@@ -84,11 +88,36 @@ void decode_step(InputFile& file, Element element, const std::byte* from, std::s
   }
 }
 
-// The file's bytes are the tensor's bytes. A bool is not: it may only be 0 or 1 in memory.
-bool is_held_as_it_is(Element element, ByteOrder order) noexcept {
-  return order == ByteOrder::little &&
-         (element == Element::float32 || element == Element::float64 || element == Element::int64);
+// The bytes in the source are the tensor's bytes. A bool is not: it may only be 0 or 1 in memory.
+bool is_held_as_it_is(const ElementLayout& layout) noexcept {
+  return layout.order == ByteOrder::little && !layout.fortran_order &&
+         (layout.element == Element::float32 || layout.element == Element::float64 ||
+          layout.element == Element::int64);
 }
+
+// Puts elements that come with the first axis fastest to their row-major places.
+class Scatter {
+ public:
+  explicit Scatter(const Shape& shape) : shape_(shape), strides_(contiguous_strides(shape)) {}
+
+  template <class T>
+  void put(const T* from, std::size_t count, T* to) {
+    for (std::size_t i = 0; i < count; i++) {
+      to[at_] = from[i];
+      for (int axis = 0; axis < shape_.rank(); axis++) {
+        at_ += strides_[axis];
+        if (++index_[axis] < shape_[axis]) break;
+        at_ -= strides_[axis] * index_[axis];
+        index_[axis] = 0;
+      }
+    }
+  }
+
+ private:
+  Shape shape_, strides_;
+  std::int64_t index_[Shape::max_rank] = {};
+  std::int64_t at_ = 0;
+};
 
 }  // namespace
 
@@ -111,6 +140,8 @@ std::size_t size_of(Element element) noexcept {
 Dtype held_as(Element element) noexcept {
   switch (element) {
     case Element::boolean: return Dtype::boolean;
+    case Element::int8:
+    case Element::uint8:
     case Element::float16:
     case Element::bfloat16:
     case Element::float32: return Dtype::float32;
@@ -119,27 +150,38 @@ Dtype held_as(Element element) noexcept {
   }
 }
 
-Tensor read_elements(InputFile& file, Element element, ByteOrder order, const Shape& shape) {
+Tensor read_elements(ByteSource& source, const ElementLayout& layout, const Shape& shape) {
   const auto count = static_cast<std::uint64_t>(shape.numel());
-  const std::size_t width = size_of(element);
-  if (count > file.left() / width)
-    file.fail("is truncated: shape " + to_string(shape) + " needs " + std::to_string(count) +
-              " elements of " + std::to_string(width) + " bytes, but " +
-              std::to_string(file.left()) + " bytes are left");
-  Tensor out = empty(shape, held_as(element));
+  const std::size_t width = size_of(layout.element);
+  if (count > source.left() / width)
+    source.fail("is truncated: shape " + to_string(shape) + " needs " + std::to_string(count) +
+                " elements of " + std::to_string(width) + " bytes, but " +
+                std::to_string(source.left()) + " bytes are left");
+  Tensor out = empty(shape, held_as(layout.element));
   auto* to = static_cast<std::byte*>(out.mutable_raw_data());
-  if (is_held_as_it_is(element, order)) {
-    file.read(to, count * width);
+  if (is_held_as_it_is(layout)) {
+    source.read(to, count * width);
     return out;
   }
-  const std::size_t held = size_of(out.dtype()), most = kStep / width;
-  const auto buffer = std::make_unique<std::byte[]>(std::min<std::uint64_t>(most, count) * width);
+  const std::size_t held = size_of(out.dtype());
+  const std::uint64_t most = std::min<std::uint64_t>(kStep / width, count);
+  const auto raw = std::make_unique<std::byte[]>(most * width);
+  const auto decoded = std::make_unique<std::byte[]>(layout.fortran_order ? most * held : 0);
+  std::optional<std::uint64_t> beyond;
+  Scatter scatter(shape);
   for (std::uint64_t done = 0; done < count;) {
-    const std::size_t step = std::min<std::uint64_t>(most, count - done);
-    file.read(buffer.get(), step * width);
-    decode_step(file, element, buffer.get(), step, order == ByteOrder::big, to + done * held);
+    const std::size_t step = std::min(most, count - done);
+    source.read(raw.get(), step * width);
+    void* const target = layout.fortran_order ? decoded.get() : to + done * held;
+    decode_step(layout.element, raw.get(), step, layout.order == ByteOrder::big, target, beyond);
+    if (layout.fortran_order)
+      with_dtype(out.dtype(), [&](auto type) {
+        using T = decltype(type);
+        scatter.put(reinterpret_cast<const T*>(decoded.get()), step, reinterpret_cast<T*>(to));
+      });
     done += step;
   }
+  if (beyond) source.fail("holds the uint64 " + std::to_string(*beyond) + ", beyond int64");
   return out;
 }
 

@@ -1,16 +1,18 @@
 // Numbers as files hold them, and how a tensor holds them once read.
 //
-//   Tensor x = read_elements(file, Element::float16, ByteOrder::little, {2, 3});   // float32
+//   Tensor x = read_elements(file, {Element::float16, ByteOrder::little}, {2, 3});   // float32
 //
-// float32, float64, int64 and bool are held as they are; the narrower integers and uint64 become
-// int64, float16 and bfloat16 become float32: all exact. Shared by the readers of this folder.
+// float32, float64, int64 and bool are held as they are; the integers of 16 and 32 bits and uint64
+// become int64; int8, uint8, float16 and bfloat16 become float32: all exact. (As int64, the
+// integers of 8 bits would need 8 times the memory of the file.) Shared by the readers of this
+// folder.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "core/tensor.h"
-#include "io/input_file.h"
+#include "io/byte_source.h"
 
 namespace unroll {
 
@@ -37,9 +39,15 @@ std::size_t size_of(Element element) noexcept;
 /// The type of the tensor that holds them.
 Dtype held_as(Element element) noexcept;
 
-/// Reads a row-major tensor from the file's position, in steps. The size is checked against the
-/// file before anything is allocated. Throws Error where the file is too short, and for a uint64
-/// beyond int64. A bool is any byte that is not 0.
-Tensor read_elements(InputFile& file, Element element, ByteOrder order, const Shape& shape);
+struct ElementLayout {
+  Element element;
+  ByteOrder order = ByteOrder::little;
+  bool fortran_order = false;  // the first axis changes fastest
+};
+
+/// Reads a tensor, in steps; it is row-major whatever the order in the source. The size is checked
+/// against the source before anything is allocated. Throws Error where the source is too short, and
+/// for a uint64 beyond int64. A bool is any byte that is not 0.
+Tensor read_elements(ByteSource& source, const ElementLayout& layout, const Shape& shape);
 
 }  // namespace unroll

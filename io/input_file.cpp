@@ -12,16 +12,16 @@
 
 namespace unroll {
 
-InputFile::InputFile(const char* op, std::string path) : op_(op), path_(std::move(path)) {
-  if (path_.empty()) unroll::fail(op_, "the path is empty; name a file");
+InputFile::InputFile(const char* op, std::string path) : ByteSource(op, std::move(path)) {
+  if (name_.empty()) unroll::fail(op_, "the path is empty; name a file");
   // The kind comes first: opening a pipe would wait for its writer.
   struct stat status {};
-  if (::stat(path_.c_str(), &status) != 0)
+  if (::stat(name_.c_str(), &status) != 0)
     fail(errno == ENOENT ? "does not exist; check the path"
                          : std::string("cannot be reached: ") + std::strerror(errno));
   if (S_ISDIR(status.st_mode)) fail("is a folder; name a file in it");
   if (!S_ISREG(status.st_mode)) fail("is not a regular file; copy its content into one");
-  descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor_ < 0) fail(std::string("cannot be opened for reading: ") + std::strerror(errno));
   if (::fstat(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
 }
@@ -58,8 +58,6 @@ void InputFile::seek(std::uint64_t position) {
   if (position > size_) fail("is truncated: it ends before byte " + std::to_string(position));
   position_ = position;
 }
-
-void InputFile::fail(const std::string& what) const { unroll::fail(op_, path_ + ": " + what); }
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t longest = 60;

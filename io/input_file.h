@@ -13,35 +13,31 @@
 #include <string>
 #include <string_view>
 
+#include "io/byte_source.h"
+
 namespace unroll {
 
-class InputFile {
+class InputFile final : public ByteSource {
  public:
   /// Opens a regular file for the operation `op`, which every error names with the path. Throws
   /// Error where it cannot be opened or is something else than a regular file.
   InputFile(const char* op, std::string path);
-  ~InputFile();
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
+  ~InputFile() override;
 
-  const std::string& path() const noexcept { return path_; }
-  std::uint64_t size() const noexcept { return size_; }              // bytes, when it was opened
-  std::uint64_t position() const noexcept { return position_; }      // bytes read or skipped
-  std::uint64_t left() const noexcept { return size_ - position_; }  // bytes up to the end
+  const char* op() const noexcept { return op_; }
+  const std::string& path() const noexcept { return name_; }
+  std::uint64_t size() const noexcept { return size_; }          // bytes, when it was opened
+  std::uint64_t position() const noexcept { return position_; }  // bytes read or skipped
+  std::uint64_t left() const noexcept override { return size_ - position_; }
 
   /// Reads exactly `bytes` bytes. Throws Error where the file has fewer left.
-  void read(void* target, std::size_t bytes);
+  void read(void* target, std::size_t bytes) override;
   /// Reads what is there, at most `bytes`; 0 at the end of the file.
   std::size_t read_some(void* target, std::size_t bytes);
   /// Goes to an absolute position <= size().
   void seek(std::uint64_t position);
 
-  /// Throws Error("op: path: what").
-  [[noreturn]] void fail(const std::string& what) const;
-
  private:
-  const char* op_;
-  std::string path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0, position_ = 0;
 };

@@ -4,10 +4,10 @@
 //   write_npy("y.npy", x);               // np.load("y.npy") reads it
 //
 // Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.
-// Big-endian and Fortran-ordered arrays are read rightly; the narrower integers and uint64 become
-// int64, float16 becomes float32. As in NumPy, bytes behind the array are ignored. What no tensor
-// holds (objects, which are pickles, structures, strings, complex numbers, dates) is refused by
-// name. Thread-safe.
+// Big-endian and Fortran-ordered arrays are read rightly; int16, int32 and the
+// unsigned integers from uint16 become int64; int8, uint8 and float16 become float32: all exact. As
+// in NumPy, bytes behind the array are ignored. What no tensor holds (objects, which are pickles,
+// structures, strings, complex numbers, dates) is refused by name. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct NpyInfo {
 };
 
 /// What the header says, without reading the array. Throws Error, naming the file, where the header
-/// is malformed or states a shape whose size does not fit 63 bits.
+/// is malformed, or states more than 64 axes or a shape whose size does not fit 63 bits.
 NpyInfo inspect_npy(const std::string& path);
 
 /// The array, row-major. Throws Error, naming the file, where the header is malformed, the file is

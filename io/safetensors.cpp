@@ -67,7 +67,7 @@ Tensor read_tensor(InputFile& file, std::uint64_t data_start, const SafetensorsE
     file.fail("the tensor " + in_quotes(entry.name) + " has " + std::to_string(entry.shape.size()) +
               " axes; a tensor has at most " + std::to_string(Shape::max_rank));
   file.seek(data_start + entry.begin);
-  return read_elements(file, element, ByteOrder::little, Shape(entry.shape));
+  return read_elements(file, {element}, Shape(entry.shape));
 }
 
 std::string_view dtype_name(Dtype dtype) {

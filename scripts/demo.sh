@@ -3,10 +3,17 @@
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 run_demo() {
-  "$build_dir/bin/unroll" --version
+  local out=$build_dir/demo
+  rm -rf "$out"
+  say "training on examples/data/seattle-weather.csv (daily temperatures of Seattle)"
+  # Windows of 24 days; the last 10 % of the days are held out, the 10 % before choose the best
+  # model. One setting for all three models.
+  "$build_dir/bin/unroll" compare "$root/examples/data/seattle-weather.csv" \
+    --columns temp_max,temp_min --window 24 --hidden 16 \
+    --epochs 400 --lr 0.005 --orthogonal --forget-bias 1 --seed 1 --out "$out"
 }
 
-need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libcli11-dev
+need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev
 
 say "building (in $build_dir)"
 if [ -f "$build_dir/CMakeCache.txt" ]; then

@@ -3,7 +3,7 @@
 # missing on Debian and Ubuntu.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libcli11-dev libgtest-dev
+need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev libgtest-dev
 
 say "building (in $build_dir)"
 options=(-DUNROLL_CLI=ON -DUNROLL_TESTS=ON -DUNROLL_EXAMPLES=ON)

@@ -115,7 +115,8 @@ TEST_F(SafetensorsFile, NarrowTypesAreWidened) {
   EXPECT_EQ(first("I32", "\xfd\xff\xff\xff").item(), -3);
   EXPECT_EQ(first("U32", "\xfd\xff\xff\xff").item(), 4294967293.0);
   EXPECT_EQ(first("U64", std::string("\x05\0\0\0\0\0\0\0", 8)).item(), 5);
-  EXPECT_EQ(first("U8", "\x01").dtype(), Dtype::int64);
+  EXPECT_EQ(first("U16", std::string("\x01\0", 2)).dtype(), Dtype::int64);
+  EXPECT_EQ(first("I8", "\x01").dtype(), Dtype::float32) << "8 times the memory as int64";
   EXPECT_EQ(first("F16", std::string("\x00\xbc", 2)).item(), -1);
   EXPECT_EQ(first("BF16", std::string("\xc0\x3f", 2)).item(), 1.5);
   EXPECT_EQ(first("BF16", std::string("\xc0\x3f", 2)).dtype(), Dtype::float32);

@@ -1,0 +1,15 @@
+// A tensor and its name: what files of several tensors hold.
+#pragma once
+
+#include <string>
+
+#include "core/tensor.h"
+
+namespace unroll {
+
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+}  // namespace unroll
