@@ -398,10 +398,11 @@ Tensor isnan(const Tensor& x) { return run(Test::isnan, "isnan", x); }
 Tensor isfinite(const Tensor& x) { return run(Test::isfinite, "isfinite", x); }
 
 void detail::add_into(Tensor& y, const Tensor& x) {
-  const AxpyShape shape{space_of(y, {&x}), 1};
+  const BinaryShape shape{Binary::add, space_of(y, {&y, &x})};
   with_real(y.dtype(), [&](auto type) {
     using T = decltype(type);
-    UNROLL_ON_DEVICE(y.device(), axpy<T>(shape, {x.data<T>(), y.mutable_data<T>()}));
+    T* to = y.mutable_data<T>();
+    UNROLL_ON_DEVICE(y.device(), binary<T>(shape, {to, x.data<T>(), to}));
   });
 }
 

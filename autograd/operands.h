@@ -52,6 +52,7 @@ inline Strided space_of(const Tensor& out, std::initializer_list<const Tensor*> 
   int operand = 1;
   for (const Tensor* x : inputs) {
     const int lead = s.rank - x->rank();
+    for (int i = 0; i < lead; i++) s.stride[operand][i] = 0;
     for (int i = lead; i < s.rank; i++)
       s.stride[operand][i] = x->shape()[i - lead] == 1 ? 0 : x->strides()[i - lead];
     operand++;

@@ -16,12 +16,12 @@ namespace unroll {
 inline constexpr int max_rank = 8;
 inline constexpr int max_operands = 4;
 
+// Only the first `rank` entries mean anything. The arrays have no initialisers, since clearing them
+// would cost more than a small op: `Strided s;` leaves them alone, `Strided s{};` clears them.
 struct Strided {
-  int rank = 0;  // 0 is a scalar: one element
-  std::int64_t size[max_rank] =
-      {};  // the shape of the output; a size of 0 makes the kernel a no-op
-  std::int64_t stride[max_operands][max_rank] =
-      {};  // in elements, per operand; 0 repeats an input along that axis
+  int rank = 0;                 // 0 is a scalar: one element
+  std::int64_t size[max_rank];  // the shape of the output; a size of 0 makes the kernel a no-op
+  std::int64_t stride[max_operands][max_rank];  // in elements; 0 repeats an input along that axis
 };
 
 }  // namespace unroll

@@ -84,7 +84,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 
 /// A flat space of n elements for `operands` dense operands.
 inline Strided flat(std::int64_t n, int operands) {
-  Strided s;
+  Strided s{};
   s.rank = 1;
   s.size[0] = n;
   for (int k = 0; k < operands; k++) s.stride[k][0] = 1;
@@ -93,7 +93,7 @@ inline Strided flat(std::int64_t n, int operands) {
 
 /// A space over `sizes` with the dense output and no input strides yet.
 inline Strided dense_space(const std::vector<std::int64_t>& sizes) {
-  Strided s;
+  Strided s{};
   s.rank = int(sizes.size());
   std::int64_t stride = 1;
   for (int d = s.rank - 1; d >= 0; d--) {
