@@ -8,7 +8,9 @@
 namespace unroll::detail {
 namespace {
 
-constexpr std::size_t kBuffer = 1 << 18;
+constexpr std::size_t kBuffer = 1 << 16;
+constexpr std::size_t kLongestRecord = 1 << 24;
+constexpr std::size_t kMostFields = 8192;
 
 }  // namespace
 
@@ -16,9 +18,15 @@ CsvScanner::CsvScanner(InputFile& file, char delimiter)
     : file_(file),
       delimiter_(delimiter),
       buffer_(std::min<std::uint64_t>(kBuffer, file.size() + 1), '\0') {
-  fill();
-  if (std::string_view(buffer_.data(), used_).substr(0, 3) == "\xef\xbb\xbf") at_ = 3;
+  rewind();
   if (delimiter_ == 0) deduce_delimiter();
+}
+
+void CsvScanner::rewind() {
+  file_.seek(0);
+  line_ = column_ = 1;
+  fill();
+  if (std::string_view(buffer_.data(), used_).starts_with("\xef\xbb\xbf")) at_ = 3;
 }
 
 bool CsvScanner::fill() {
@@ -49,9 +57,7 @@ int CsvScanner::get() {
   if (c == kEnd) return c;
   at_++;
   column_++;
-  if (c == 0)
-    fail({.text = "", .line = line_, .column = column_ - 1},
-         "a zero byte: this is not text; save the file as UTF-8");
+  if (c == 0) fail({line_, column_ - 1}, "a zero byte: this is not text; save the file as UTF-8");
   if (c != '\n' && c != '\r') return c;
   if (c == '\r' && peek() == '\n') at_++;
   line_++;
@@ -74,57 +80,80 @@ bool CsvScanner::next() {
     skip_spaces();
     if (peek() == kEnd) return false;
   } while (at_line_end() && get() == '\n');
-  std::size_t count = 0;
+  record_.clear();
+  fields_.clear();
   bool more = true;
   while (more) {
-    if (count == fields_.size()) fields_.emplace_back();
-    read_field(fields_[count++]);
+    read_field();
     more = peek() == static_cast<unsigned char>(delimiter_);
     get();  // the delimiter, or the end of the line
   }
-  fields_.resize(count);
   return true;
 }
 
-void CsvScanner::read_field(CsvField& field) {
-  field.text.clear();
+void CsvScanner::read_field() {
   skip_spaces();
-  field.line = line_;
-  field.column = column_;
-  if (peek() == '"')
-    read_quoted(field);
-  else
-    read_plain(field);
+  const CsvPlace place{line_, column_};
+  if (fields_.size() == kMostFields)
+    fail(place, "more than " + std::to_string(kMostFields) + " columns; save wide tables as npy");
+  const std::size_t begin = record_.size();
+  if (peek() == '"') {
+    read_quoted(place);
+  } else {
+    read_plain();
+    while (record_.size() > begin && (record_.back() == ' ' || record_.back() == '\t'))
+      record_.pop_back();
+  }
+  check_length(place);
+  fields_.push_back({place.line, static_cast<std::uint32_t>(place.column),
+                     static_cast<std::uint32_t>(begin),
+                     static_cast<std::uint32_t>(record_.size() - begin)});
 }
 
-void CsvScanner::read_quoted(CsvField& field) {
+void CsvScanner::check_length(const CsvPlace& place) const {
+  if (record_.size() > kLongestRecord)
+    fail(place, "a row of more than " + std::to_string(kLongestRecord) +
+                    " bytes; is a quote or a line break missing?");
+}
+
+void CsvScanner::read_quoted(const CsvPlace& place) {
   get();
   for (;;) {
     const int c = get();
-    if (c == kEnd) fail(field, "a quote that does not end");
+    if (c == kEnd) fail(place, "a quote that does not end");
     if (c != '"') {
-      field.text += static_cast<char>(c);
+      record_ += static_cast<char>(c);
     } else if (peek() == '"') {
       get();
-      field.text += '"';
+      record_ += '"';
     } else {
       break;
     }
+    check_length(place);
   }
   skip_spaces();
   if (!at_line_end() && peek() != static_cast<unsigned char>(delimiter_))
-    fail(field, "text behind the closing quote; double the quotes inside a quoted field");
+    fail(place, "text behind the closing quote; double the quotes inside a quoted field");
 }
 
-void CsvScanner::read_plain(CsvField& field) {
-  while (!at_line_end() && peek() != static_cast<unsigned char>(delimiter_))
-    field.text += static_cast<char>(get());
-  while (!field.text.empty() && (field.text.back() == ' ' || field.text.back() == '\t'))
-    field.text.pop_back();
+// Up to the delimiter or the end of the line, as much at once as the buffer holds.
+void CsvScanner::read_plain() {
+  while (peek() != kEnd) {
+    const std::size_t start = at_;
+    while (at_ < used_ && buffer_[at_] != delimiter_ && buffer_[at_] != '\n' &&
+           buffer_[at_] != '\r' && buffer_[at_] != '\0')
+      at_++;
+    record_.append(buffer_, start, at_ - start);
+    column_ += at_ - start;
+    if (record_.size() > kLongestRecord) return;
+    if (at_ == used_) continue;
+    if (buffer_[at_] == '\0') get();  // throws
+    return;
+  }
 }
 
-void CsvScanner::fail(const CsvField& place, const std::string& what) const {
-  unroll::fail("read_csv", file_.path() + ":" + std::to_string(place.line) + ":" +
+void CsvScanner::fail(const CsvPlace& place, const std::string& what) const {
+  unroll::fail(file_.op(), file_.path() + ":" + std::to_string(place.line) + ":" +
                                std::to_string(place.column) + ": " + what);
 }
 

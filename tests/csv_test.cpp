@@ -186,6 +186,59 @@ TEST_F(Csv, LongFilesCrossTheBuffer) {
   EXPECT_TRUE(to_vector<double>(table.values) == expected);
 }
 
+TEST_F(Csv, AStreamGivesTheRowsOfTheTable) {
+  std::string text = "day,a,b\n";
+  for (int i = 0; i < 1000; i++)
+    text += "d" + std::to_string(i) + "," + std::to_string(i) + "," + (i % 10 ? "7" : "NA") + "\n";
+  write_bytes(path_, text);
+  const CsvOptions options{.missing = Missing::drop};
+  const CsvTable table = read_csv(path_, options);
+  CsvStream stream(path_, options);
+  EXPECT_EQ(stream.names(), table.names);
+  EXPECT_EQ(stream.skipped(), table.skipped);
+  EXPECT_EQ(stream.rows(), 900);
+  EXPECT_EQ(stream.dropped(), table.missing);
+  for (const std::int64_t rows : {1, 7, 899, 900, 5000}) {
+    stream.rewind();
+    Values all;
+    while (const Tensor block = stream.next(rows)) {
+      EXPECT_LE(block.shape()[0], rows);
+      const Values part = to_vector<double>(block);
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    EXPECT_EQ(all, to_vector<double>(table.values)) << rows;
+    EXPECT_FALSE(stream.next(rows));
+  }
+  EXPECT_ERROR(stream.next(0), "at least one row");
+  EXPECT_ERROR(CsvStream(path_, {.missing = Missing::interpolate}), path_, "read_csv");
+  EXPECT_ERROR(CsvStream(path_), at("2:6"), "missing value");
+  CsvStream changed(path_, options);
+  write_bytes(path_, "day,a,b\nd1,1,7\n");
+  changed.rewind();
+  EXPECT_ERROR(changed.next(900), path_, "changed");
+}
+
+TEST_F(Csv, AColumnThatBeginsWithMissingValuesDropsThoseRows) {
+  const CsvTable table = read("a,b\n1,\n,\n2,5\n3,\n4,6\n", {.missing = Missing::drop});
+  EXPECT_EQ(to_vector<double>(table.values), (Values{2, 5, 4, 6}));
+  EXPECT_EQ(table.missing, 3);
+}
+
+TEST_F(Csv, RowsHaveLimits) {
+  std::string header, row;
+  for (int i = 0; i < 8192; i++) {
+    header += "c" + std::to_string(i) + ",";
+    row += std::to_string(i) + ",";
+  }
+  header.back() = row.back() = '\n';
+  EXPECT_EQ(read(header + row).values.shape(), (Shape{1, 8192}));
+  row.back() = ',';
+  EXPECT_ERROR(read(header + row), at("2:39851"), "more than 8192 columns");
+  const std::string long_text = std::string(17 << 20, 'x');
+  EXPECT_ERROR(read("a\n" + long_text), at("2:1"), "more than 16777216 bytes");
+  EXPECT_ERROR(read("a\n\"" + long_text), at("2:1"), "quote");
+}
+
 TEST_F(Csv, PrefixesAndFlippedBytesNeverCrash) {
   const std::string whole = "date,\"a\"\"b\",c\r\n2012/1/1,1.5,\"2\"\r\n2012/1/2,NA,-3e4\n";
   for (std::size_t n = 0; n <= whole.size(); n++)
