@@ -11,7 +11,7 @@
 #pragma once
 
 #include <functional>
-#include <iosfwd>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -85,6 +85,7 @@ struct UnaryRow {
   enum Domain { everywhere, above_zero, off_kinks } domain = everywhere;
   bool flat = false;
 };
+inline void PrintTo(const UnaryRow& row, std::ostream* out) { *out << row.op; }
 const std::vector<UnaryRow>& unary_rows();
 
 /// All rows: the sum of the lists of the files op_cases_*.cpp.

@@ -104,7 +104,7 @@ const std::vector<UnaryRow>& unary_rows() {
       {"sqrt", sqrt, [](double x) { return std::sqrt(x); },
        [](double x) { return 0.5 / std::sqrt(x); }, UnaryRow::above_zero},
       {"rsqrt", rsqrt, [](double x) { return 1 / std::sqrt(x); },
-       [](double x) { return -0.5 / (x * std::sqrt(x)); }, UnaryRow::above_zero},
+       [](double x) { return -0.5 * std::pow(1 / std::sqrt(x), 3); }, UnaryRow::above_zero},
       {"exp", exp, [](double x) { return std::exp(x); }, [](double x) { return std::exp(x); }},
       {"expm1", expm1, [](double x) { return std::expm1(x); },
        [](double x) { return std::exp(x); }},
