@@ -39,6 +39,7 @@ struct Entry {
   std::string directory;
   std::unique_ptr<Model> model;
   TrainResult result;
+  std::optional<Score> score;  // on the held-out windows
   double seconds = 0;
 };
 
@@ -139,8 +140,8 @@ std::string scores(const std::vector<Entry>& entries, const Data& data) {
     const std::int64_t bottleneck = entry.model->reconstruction.bottleneck();
     rows.push_back({name(entry.config.model.kind),
                     bottleneck < 0 ? "none" : std::to_string(bottleneck),
-                    number(evaluate(*entry.model, data.test, entry.config).nmse()),
-                    std::to_string(entry.model->parameters->size()), seconds_text(entry.seconds)});
+                    number(entry.score->nmse()), std::to_string(entry.model->parameters->size()),
+                    seconds_text(entry.seconds)});
   }
   return table(rows);
 }
@@ -150,18 +151,14 @@ struct HeldOut {
   std::int64_t first = 0;  // its first step in the series
   Tensor original;         // [T,C]
   std::vector<Tensor> rebuilt;
-  std::vector<Score> scores;
 };
 
 HeldOut held_out(const std::vector<Entry>& entries, const Data& data) {
   HeldOut out{.first = data.parts.train.steps() + data.parts.validation.steps(),
               .original = contiguous_copy(data.parts.test.values)};
   const Tensor x = data.standardizer.apply(out.original);
-  for (const Entry& entry : entries) {
-    const Tensor y = rebuild(*entry.model, x, entry.config);
-    out.scores.push_back(score_steps(y, x));
-    out.rebuilt.push_back(data.standardizer.invert(y));
-  }
+  for (const Entry& entry : entries)
+    out.rebuilt.push_back(data.standardizer.invert(rebuild(*entry.model, x, entry.config)));
   return out;
 }
 
@@ -214,7 +211,7 @@ void write_plot(const std::string& path, const std::vector<Entry>& entries, cons
       const std::string model = name(entries[i].config.model.kind);
       const std::string& channel = config.columns[static_cast<std::size_t>(c)];
       plot.panels.push_back(
-          {.title = model + ": " + channel + ", NMSE " + number(h.scores[i].nmse(c)),
+          {.title = model + ": " + channel + ", NMSE " + number(entries[i].score->nmse(c)),
            .curves = {{"original", 0, column(h.original, c)},
                       {model, static_cast<int>(i) + 1, column(h.rebuilt[i], c)}},
            .axis = static_cast<int>(c)});
@@ -274,6 +271,7 @@ void run_compare(const TrainingOptions& options) {
       throw Error("stopped before the end, with checkpoints; go on with: unroll compare --out " +
                   options.out() + " --resume");
 
+  for (Entry& entry : entries) entry.score = evaluate(*entry.model, data.test, entry.config);
   const HeldOut h = held_out(entries, data);
   write_table(in(options.out(), "reconstructions.csv"), entries, h);
   write_plot(in(options.out(), "reconstructions.svg"), entries, h);

@@ -4,7 +4,7 @@
 
 int main(int argc, char** argv) {
   using namespace unroll::cli;
-  ignore_closed_pipes();
+  guard_streams();
   return run_command(argc, argv, [](Command& unroll) {
     add_train(unroll);
     add_reconstruct(unroll);

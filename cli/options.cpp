@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <new>
 #include <thread>
@@ -13,8 +14,8 @@
 namespace unroll::cli {
 namespace {
 
+constexpr const char* kSmaller = "; take a smaller --hidden, --batch or --window";
 constexpr int kSuccess = 0, kFailed = 1, kUsage = 2;
-constexpr std::int64_t kMany = std::int64_t{1} << 40;
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
@@ -39,30 +40,34 @@ CLI::Validator one_of(const std::vector<std::string>& names) {
 
 CLI::Validator between(double low, double high) {
   const bool open = high >= 1e300;
-  const std::string says =
-      open ? "at least " + csv_number(low) : csv_number(low) + " to " + csv_number(high);
+  const std::string says = "from " + csv_number(low) + (open ? "" : " to " + csv_number(high));
   return CLI::Validator(
       [=](std::string& text) {
         char* end = nullptr;
         const double value = std::strtod(text.c_str(), &end);
         const bool good = end != text.c_str() && *end == 0 && value >= low && value <= high;
-        return good ? std::string() : text + " is not a number, " + says;
+        return good ? std::string() : text + " is not a number " + says;
+      },
+      "", "");
+}
+
+// Digits alone, so that neither a sign nor a fraction passes.
+CLI::Validator whole_from(std::uint64_t low, std::uint64_t high, const std::string& high_text) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        std::uint64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, value);
+        const bool good = error == std::errc() && stop == end && value >= low && value <= high;
+        return good ? std::string()
+                    : text + " is not a whole number from " + std::to_string(low) + " to " +
+                          high_text;
       },
       "", "");
 }
 
 CLI::Validator whole_from(std::int64_t low) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        const bool digits = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-          return c >= '0' && c <= '9';
-        });
-        const bool good =
-            digits && text.size() <= 13 && std::stoll(text) >= low && std::stoll(text) <= kMany;
-        return good ? std::string()
-                    : text + " is not a whole number from " + std::to_string(low) + " to 2^40";
-      },
-      "", "");
+  return whole_from(static_cast<std::uint64_t>(low), std::uint64_t{1} << 40, "2^40");
 }
 
 int complain(int code, std::string message) {
@@ -83,9 +88,17 @@ std::string path_of(const CLI::App* app) {
   return (app->get_parent() ? path_of(app->get_parent()) + " " : "") + app->get_name();
 }
 
+std::string reason(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> rest = app.remaining(true);
+  if (error.get_name() != "RequiredError" || rest.empty()) return error.what();
+  std::vector<std::string> names;
+  for (const CLI::App* sub : used(app)->get_subcommands(nullptr)) names.push_back(sub->get_name());
+  return names.empty() ? error.what() : "there is no " + rest[0] + "; there are: " + joined(names);
+}
+
 int parse_failed(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() != 0)
-    return complain(kUsage, std::string(error.what()) + "; see " + path_of(used(app)) + " --help");
+    return complain(kUsage, reason(app, error) + "; see " + path_of(used(app)) + " --help");
   if (error.get_name() == "CallForVersion")
     print(std::string(error.what()) + "\n");
   else
@@ -135,7 +148,7 @@ void Command::real(const std::string& name, double& to, double low, double high,
 
 void Command::seed(const std::string& name, std::uint64_t& to, const std::string& help) {
   app_->add_option(name, to, help)
-      ->check(whole_from(0))
+      ->check(whole_from(0, UINT64_MAX, "2^64 - 1"))
       ->default_str(std::to_string(to))
       ->type_name("N");
 }
@@ -189,7 +202,10 @@ int run_command(int argc, char** argv, const std::function<void(Command&)>& desc
   } catch (const UsageError& error) {
     return complain(kUsage, error.what());
   } catch (const std::bad_alloc&) {
-    return complain(kFailed, "out of memory; take a smaller --hidden, --batch or --window");
+    return complain(kFailed, std::string("memory: there is no more") + kSmaller);
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    return complain(kFailed, what.starts_with("memory: ") ? what + kSmaller : what);
   } catch (const std::exception& error) {
     return complain(kFailed, error.what());
   }

@@ -9,7 +9,7 @@
 namespace unroll::cli {
 namespace {
 
-constexpr double kWidth = 1120, kSide = 28, kTop = 96, kBottom = 56;
+constexpr double kWidth = 1120, kSide = 28, kTop = 112, kBottom = 32;
 constexpr double kPanelHeight = 190, kPanelGapX = 44, kPanelGapY = 52, kLabels = 44;
 
 constexpr const char* kColours[] = {"#4d4d4d", "#0072b2", "#d55e00", "#009e73",
@@ -263,7 +263,7 @@ std::string to_svg(const Plot& plot) {
                       ranges[plot.panels[i].axis].padded()};
     svg += draw_panel(plot.panels[i], frame, plot);
   }
-  svg += text_at(kSide + kLabels + (kWidth - 2 * kSide - kLabels) / 2, height - 22,
+  svg += text_at(kSide + kLabels + (kWidth - 2 * kSide - kLabels) / 2, height - 16,
                  "class=\"tick\" text-anchor=\"middle\"", plot.x_label);
   return svg + "</svg>\n";
 }

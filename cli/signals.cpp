@@ -1,6 +1,9 @@
 #include "cli/signals.h"
 
+#include <cerrno>
 #include <csignal>
+
+#include <fcntl.h>
 
 namespace unroll::cli {
 namespace {
@@ -28,6 +31,10 @@ const std::atomic<bool>* stop_on_signals() {
   return &stop;
 }
 
-void ignore_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void guard_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  for (int descriptor = 0; descriptor <= 2; descriptor++)
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) ::open("/dev/null", O_RDWR);
+}
 
 }  // namespace unroll::cli

@@ -49,12 +49,13 @@ void check_output() {
 
 std::string number(double value) {
   if (std::isnan(value)) return "n/a";
+  if (value == std::floor(value) && std::abs(value) < 1e5)
+    return std::to_string(static_cast<long long>(value));
   char text[32];
   const double size = std::abs(value);
-  const char* format = size != 0 && (size < 1e-4 || size >= 1e5) ? "%.2e"
-                       : size < 1e-2                             ? "%.6f"
-                       : size < 100                              ? "%.4f"
-                                                                 : "%.1f";
+  const char* format = size >= 1e5 || (size > 0 && size < 1e-3) ? "%.2e"
+                       : size < 100                             ? "%.4f"
+                                                                : "%.1f";
   std::snprintf(text, sizeof text, format, value);
   return text;
 }

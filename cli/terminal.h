@@ -15,7 +15,7 @@ void print(const std::string& text);
 /// Throws Error where stdout could not be written, on a full disk say.
 void check_output();
 
-/// Four significant digits or so, as people write them: "0.0123", "1.4e-05"; "n/a" for NaN.
+/// Few digits, for people: "0.0123", "1.40e-05"; "n/a" for NaN.
 std::string number(double value);
 /// "1:05" or "2:03:04".
 std::string duration(double seconds);

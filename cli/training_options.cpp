@@ -109,7 +109,7 @@ void TrainingOptions::add_schedule() {
   setting("--steps", &TrainOptions::steps);
   command_.whole("--batch", config_.batch, 1, "windows in a batch");
   settings_.push_back({"--batch", value_of(&RunConfig::batch)});
-  command_.real("--lr", t.lr, 1e-300, 1e300,
+  command_.real("--lr", t.lr, 1e-12, 1e300,
                 "learning rate of Adam, falling to 1 % of it as a cosine");
   setting("--lr", &TrainOptions::lr);
   command_.real("--clip", t.clip, 0, 1e300, "largest norm of the gradient; 0: no limit");
