@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace unroll::detail {
 
@@ -14,17 +15,38 @@ class Allowance {
   /// 4 bytes for each byte read, and 1 MB less what buffers take.
   explicit Allowance(std::uint64_t read) noexcept : left_(4 * read + (1u << 20) - (3u << 16)) {}
 
-  /// Counts an allocation; false where it is not allowed.
+  /// Counts what is read later.
+  void read(std::uint64_t bytes) noexcept { left_ += 4 * bytes; }
+  /// Counts an allocation; false where it is not allowed, and then nothing more is.
   bool take(std::uint64_t bytes) noexcept {
-    if (bytes > left_) return false;
-    left_ -= bytes;
-    return true;
+    const bool allowed = bytes <= left_;
+    left_ = allowed ? left_ - bytes : 0;
+    return allowed;
   }
-  /// Counts a text that a std::string holds.
-  bool take_text(std::size_t length) noexcept { return length < 16 || take(length + 1); }
 
  private:
   std::uint64_t left_;
 };
+
+/// Bytes of the longest string of a JSON text.
+inline std::size_t longest_json_string(std::string_view text) noexcept {
+  std::size_t longest = 0, start = 0;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); i++) {
+    if (text[i] == '\\')
+      i++;
+    else if (text[i] == '"') {
+      if (inside) longest = longest < i - start ? i - start : longest;
+      inside = !inside;
+      start = i;
+    }
+  }
+  return inside && longest < text.size() - start ? text.size() - start : longest;
+}
+
+/// What a JSON parser holds in its buffers, which grow by doubling, and a key of its caller's.
+inline std::uint64_t json_buffers(std::string_view text) noexcept {
+  return 6 * std::uint64_t{longest_json_string(text)};
+}
 
 }  // namespace unroll::detail

@@ -1,74 +1,20 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "io/atomic_file.h"
-#include "io/elements.h"
 #include "io/input_file.h"
+#include "io/safetensors_file.h"
 #include "io/safetensors_header.h"
 
 namespace unroll {
 namespace {
 
-constexpr std::uint64_t kLongestHeader = 100'000'000;  // the format's own limit
-
-// Leaves the file at its first byte of data.
-SafetensorsList read_header(InputFile& file) {
-  if (file.size() < 8) file.fail("is truncated: a safetensors file has at least 8 bytes");
-  unsigned char field[8];
-  file.read(field, sizeof field);
-  std::uint64_t length = 0;
-  for (int i = 8; i-- > 0;) length = length << 8 | field[i];
-  if (length > kLongestHeader)
-    file.fail("states a header of " + std::to_string(length) +
-              " bytes; at most 100000000 are allowed. Is it a safetensors file?");
-  if (length > file.left())
-    file.fail("is truncated: the header should have " + std::to_string(length) + " bytes, but " +
-              std::to_string(file.left()) + " are left");
-  std::string text(length, '\0');
-  file.read(text.data(), length);
-  std::string error;
-  SafetensorsList list = detail::parse_safetensors_header(text, file.left(), error);
-  if (!error.empty()) file.fail(error);
-  return list;
-}
-
-Element element_of(const InputFile& file, const SafetensorsEntry& entry) {
-  using enum Element;
-  static constexpr std::array<std::pair<std::string_view, Element>, 13> types = {{
-      {"BOOL", boolean},
-      {"I8", int8},
-      {"I16", int16},
-      {"I32", int32},
-      {"I64", int64},
-      {"U8", uint8},
-      {"U16", uint16},
-      {"U32", uint32},
-      {"U64", uint64},
-      {"F16", float16},
-      {"BF16", bfloat16},
-      {"F32", float32},
-      {"F64", float64},
-  }};
-  for (const auto& [name, element] : types)
-    if (name == entry.dtype) return element;
-  file.fail("the tensor " + in_quotes(entry.name) + " has the dtype " + entry.dtype +
-            ", which is not supported; convert it to F32, F64, I64 or BOOL");
-}
-
-Tensor read_tensor(InputFile& file, std::uint64_t data_start, const SafetensorsEntry& entry) {
-  const Element element = element_of(file, entry);
-  if (entry.shape.size() > Shape::max_rank)
-    file.fail("the tensor " + in_quotes(entry.name) + " has " + std::to_string(entry.shape.size()) +
-              " axes; a tensor has at most " + std::to_string(Shape::max_rank));
-  file.seek(data_start + entry.begin);
-  return read_elements(file, {element}, Shape(entry.shape));
-}
+constexpr std::size_t kLongestHeader = 100'000'000;  // the format's own limit
 
 std::string_view dtype_name(Dtype dtype) {
   switch (dtype) {
@@ -122,27 +68,23 @@ const Tensor& Safetensors::operator[](const std::string& name) const {
 }
 
 SafetensorsList list_safetensors(const std::string& path) {
-  InputFile file("list_safetensors", path);
-  return read_header(file);
+  return detail::SafetensorsFile("list_safetensors", path).take_list();
 }
 
 Safetensors read_safetensors(const std::string& path) {
-  InputFile file("read_safetensors", path);
-  SafetensorsList list = read_header(file);
-  const std::uint64_t data_start = file.position();
-  Safetensors content{{}, std::move(list.metadata)};
-  content.tensors.reserve(list.entries.size());
-  for (const SafetensorsEntry& entry : list.entries)
-    content.tensors.push_back({entry.name, read_tensor(file, data_start, entry)});
+  detail::SafetensorsFile file("read_safetensors", path);
+  Safetensors content;
+  content.tensors.reserve(file.list().entries.size());
+  for (const SafetensorsEntry& entry : file.list().entries)
+    content.tensors.push_back({entry.name, file.read(entry)});
+  content.metadata = file.take_list().metadata;
   return content;
 }
 
 Tensor read_safetensors(const std::string& path, const std::string& name) {
-  InputFile file("read_safetensors", path);
-  const SafetensorsList list = read_header(file);
-  const std::uint64_t data_start = file.position();
-  for (const SafetensorsEntry& entry : list.entries)
-    if (entry.name == name) return read_tensor(file, data_start, entry);
+  detail::SafetensorsFile file("read_safetensors", path);
+  for (const SafetensorsEntry& entry : file.list().entries)
+    if (entry.name == name) return file.read(entry);
   file.fail("has no tensor " + in_quotes(name));
 }
 

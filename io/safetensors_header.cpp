@@ -4,17 +4,20 @@
 #include <array>
 #include <limits>
 #include <numeric>
-#include <unordered_set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "io/allowance.h"
 #include "io/input_file.h"
 
 namespace unroll::detail {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::size_t kMostAxes = 64;         // more than NumPy and PyTorch have
+constexpr std::uint64_t kMetadataNode = 128;  // of a map of strings, without their texts
 
 // {"name": {"dtype": "F32", "shape": [2,3], "data_offsets": [0,24]}, "__metadata__": {"a": "b"}}
 //
@@ -24,6 +27,14 @@ class Handler final : public nlohmann::json_sax<Json> {
  public:
   SafetensorsList list;
   std::string error;
+
+  explicit Handler(std::string_view text) : allowance_(text.size()) {
+    // Reserved, since growth would hold the list twice. Each entry needs a brace and 49 bytes.
+    const auto braces = static_cast<std::size_t>(std::count(text.begin(), text.end(), '{'));
+    const std::size_t most = std::min(braces, text.size() / 49 + 1);
+    if (take(text.size() + json_buffers(text) + most * (sizeof(SafetensorsEntry) + sizeof(void*))))
+      list.entries.reserve(most);
+  }
 
   bool null() override { return wrong_value(); }
   bool boolean(bool) override { return wrong_value(); }
@@ -35,6 +46,9 @@ class Handler final : public nlohmann::json_sax<Json> {
     if (place_ == Place::shape) {
       if (value > std::uint64_t{std::numeric_limits<std::int64_t>::max()})
         return refuse("a size that does not fit 63 bits" + of_tensor());
+      if (list.entries.back().shape.size() == kMostAxes)
+        return refuse("more than " + std::to_string(kMostAxes) + " axes" + of_tensor());
+      if (!take(2 * sizeof value)) return false;
       list.entries.back().shape.push_back(static_cast<std::int64_t>(value));
       return true;
     }
@@ -46,6 +60,7 @@ class Handler final : public nlohmann::json_sax<Json> {
 
   bool string(std::string& value) override {
     if (place_ == Place::metadata) {
+      if (!take(kMetadataNode + key_.size() + value.size())) return false;
       if (!list.metadata.emplace(key_, std::move(value)).second)
         return refuse("the metadata key " + in_quotes(key_) + " twice");
       return true;
@@ -61,9 +76,11 @@ class Handler final : public nlohmann::json_sax<Json> {
     } else if (place_ != Place::top) {
       return wrong_value();
     } else if (key_ == "__metadata__") {
+      if (std::exchange(has_metadata_, true)) return refuse("the name '__metadata__' twice");
       place_ = Place::metadata;
     } else {
       place_ = Place::tensor;
+      if (!take(key_.size())) return false;
       list.entries.emplace_back().name = key_;
       has_dtype_ = has_shape_ = has_offsets_ = false;
     }
@@ -72,8 +89,6 @@ class Handler final : public nlohmann::json_sax<Json> {
 
   bool key(std::string& value) override {
     key_ = value;
-    if (place_ == Place::top && !names_.insert(key_).second)
-      return refuse("the name " + in_quotes(key_) + " twice");
     if (place_ != Place::tensor) return true;
     bool* const seen = key_ == "dtype"          ? &has_dtype_
                        : key_ == "shape"        ? &has_shape_
@@ -122,6 +137,10 @@ class Handler final : public nlohmann::json_sax<Json> {
     return false;
   }
 
+  bool take(std::uint64_t bytes) {
+    return allowance_.take(bytes) || refuse("too much text or too many small parts for its length");
+  }
+
   bool wrong_value() {
     switch (place_) {
       case Place::start: return refuse("something else than an object");
@@ -133,7 +152,8 @@ class Handler final : public nlohmann::json_sax<Json> {
 
   Place place_ = Place::start;
   std::string key_;
-  std::unordered_set<std::string> names_;
+  Allowance allowance_;
+  bool has_metadata_ = false;
   bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
   int offsets_ = 0;
 };
@@ -175,10 +195,15 @@ std::string fault_of(const SafetensorsEntry& entry, std::uint64_t data) {
   return "";
 }
 
-// The tensors must fill the data without a hole or an overlap.
+// The tensors must have a name each and fill the data without a hole or an overlap.
 std::string fault_of(const std::vector<SafetensorsEntry>& entries, std::uint64_t data) {
   std::vector<std::size_t> order(entries.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return entries[a].name < entries[b].name; });
+  for (std::size_t i = 1; i < order.size(); i++)
+    if (entries[order[i - 1]].name == entries[order[i]].name)
+      return "the header has the name " + in_quotes(entries[order[i]].name) + " twice";
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return std::pair(entries[a].begin, entries[a].end) <
            std::pair(entries[b].begin, entries[b].end);
@@ -205,8 +230,8 @@ SafetensorsList parse_safetensors_header(std::string_view text, std::uint64_t da
     error = "the header does not begin with {";
     return {};
   }
-  Handler handler;
-  Json::sax_parse(text.begin(), text.end(), &handler);
+  Handler handler(text);
+  if (handler.error.empty()) Json::sax_parse(text.begin(), text.end(), &handler);
   error = handler.error.empty() ? fault_of(handler.list.entries, data) : handler.error;
   return std::move(handler.list);
 }
