@@ -15,18 +15,15 @@ constexpr Isa all_isas[] = {Isa::base, Isa::avx2, Isa::avx512};
 // __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
 bool machine_runs(Isa wanted) noexcept {
   switch (wanted) {
-    case Isa::base:
-      return true;
+    case Isa::base: return true;
 #if defined(__x86_64__)
-    case Isa::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case Isa::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Isa::avx512:
       return machine_runs(Isa::avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512bw");
 #endif
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -78,12 +75,9 @@ std::string available_names() {
 
 const char* isa_name(Isa which) noexcept {
   switch (which) {
-    case Isa::avx2:
-      return "avx2";
-    case Isa::avx512:
-      return "avx512";
-    default:
-      return "baseline";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+    default: return "baseline";
   }
 }
 
