@@ -1,6 +1,12 @@
 #include "core/parallel.h"
 
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "core/error.h"
 #ifdef _OPENMP
@@ -22,6 +28,27 @@ void set_num_threads(int count) {
 #ifdef _OPENMP
   omp_set_num_threads(count);
 #endif
+}
+
+void run_jobs(std::size_t count, const std::function<void(std::size_t)>& job) {
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto work = [&] {
+    set_num_threads(1);  // OpenMP's setting is the thread's own
+    try {
+      for (std::size_t i; (i = next++) < count;) job(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
+      next = count;
+    }
+  };
+  std::vector<std::thread> threads;
+  const auto workers = std::min<std::size_t>(static_cast<std::size_t>(num_threads()), count);
+  for (std::size_t i = 0; i < workers; i++) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace unroll

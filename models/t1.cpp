@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 #include "autograd/ops.h"
 #include "core/parallel.h"
@@ -37,6 +35,9 @@ struct Outcome {
   bool stuck = false;
 };
 
+// Streams of random numbers of a run's seed.
+constexpr std::uint64_t kInitStream = 1, kDataStream = 3;
+
 // Held-out sequences of different lengths for the attention model, full ones for the others.
 Batch make_batch(const Tensor& x, ModelKind kind, Random& random) {
   if (kind != ModelKind::attention) return {x, {}};
@@ -48,7 +49,7 @@ class Run {
  public:
   Run(const T1Options& options, const Job& job)
       : options_(options), job_(job), model_(parameters_, model_options(options, job)) {
-    Random random(job.seed, 1);
+    Random random(job.seed, kInitStream);
     model_.reset(random);
     Random lengths(99, 2);
     held_out_ = make_batch(job.task->held_out(kHeldOut, options.window), job.variant.kind, lengths);
@@ -65,7 +66,7 @@ class Run {
       if (report.step == check) outcome.stuck = nmse() >= kStuck;
       after_step();
     });
-    Random data(job_.seed, 3);
+    Random data(job_.seed, kDataStream);
     trainer.run([&](std::int64_t) {
       const Tensor x = job_.task->batch(data, options_.batch, options_.window);
       return make_batch(x, job_.variant.kind, data);
@@ -137,54 +138,27 @@ T1Row summary(T1Row row, const std::vector<Outcome>& outcomes) {
   return row;
 }
 
-// Runs all jobs, one per thread at a time, each on a single thread: small models do not share well.
-class Workers {
+// Counts the training steps of all runs and tells the caller now and then.
+class Counter {
  public:
-  Workers(const T1Options& options, const std::vector<Job>& jobs,
-          const std::function<void(std::int64_t, std::int64_t)>& progress,
+  Counter(std::int64_t total, const std::function<void(std::int64_t, std::int64_t)>& progress,
           const std::atomic<bool>* stop)
-      : options_(options), jobs_(jobs), progress_(progress), stop_(stop), outcomes_(jobs.size()) {}
-
-  std::vector<Outcome> run() {
-    const auto count = std::min<std::size_t>(num_threads(), jobs_.size());
-    std::vector<std::thread> threads;
-    for (std::size_t i = 0; i < count; i++) threads.emplace_back([this] { work(); });
-    for (std::thread& thread : threads) thread.join();
-    if (error_) std::rethrow_exception(error_);
-    return outcomes_;
-  }
-
- private:
-  void work() {
-    set_num_threads(1);  // of this thread only
-    try {
-      for (std::size_t i; !failed_ && (i = next_++) < jobs_.size();)
-        outcomes_[i] = Run(options_, jobs_[i]).train([this] { after_step(); });
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      failed_ = true;
-    }
-  }
+      : total_(total), progress_(progress), stop_(stop) {}
 
   void after_step() {
     if (stop_ && *stop_) fail("study", "stopped before the end; nothing was written");
     const std::int64_t done = ++done_;
     if (!progress_ || done % 50) return;
     const std::lock_guard lock(mutex_);
-    progress_(done, static_cast<std::int64_t>(jobs_.size()) * options_.steps);
+    progress_(done, total_);
   }
 
-  const T1Options& options_;
-  const std::vector<Job>& jobs_;
+ private:
+  std::int64_t total_;
   const std::function<void(std::int64_t, std::int64_t)>& progress_;
   const std::atomic<bool>* stop_;
-  std::vector<Outcome> outcomes_;
-  std::atomic<std::size_t> next_{0};
   std::atomic<std::int64_t> done_{0};
-  std::atomic<bool> failed_{false};
   std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 }  // namespace
@@ -209,7 +183,11 @@ std::vector<T1Row> run_t1(const T1Options& options,
         jobs.push_back({rows.size(), variant, task.get(), options.first_seed + s});
       rows.push_back({.model = t1_name(variant.kind, variant.cell), .task = task->name()});
     }
-  const std::vector<Outcome> outcomes = Workers(options, jobs, progress, stop).run();
+  Counter counter(static_cast<std::int64_t>(jobs.size()) * options.steps, progress, stop);
+  std::vector<Outcome> outcomes(jobs.size());
+  run_jobs(jobs.size(), [&](std::size_t i) {
+    outcomes[i] = Run(options, jobs[i]).train([&] { counter.after_step(); });
+  });
   for (std::size_t r = 0; r < rows.size(); r++) {
     std::vector<Outcome> mine;
     for (std::size_t j = 0; j < jobs.size(); j++)
