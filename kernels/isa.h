@@ -64,8 +64,7 @@ void use_isa(Isa);
     switch (isa()) {                                                               \
       UNROLL_IF_AVX512(case Isa::avx512 : return avx512::name<Real>(shape, args);) \
       UNROLL_IF_AVX2(case Isa::avx2 : return avx2::name<Real>(shape, args);)       \
-      default:                                                                     \
-        return base::name<Real>(shape, args);                                      \
+      default: return base::name<Real>(shape, args);                               \
     }                                                                              \
   }
 
@@ -89,8 +88,7 @@ void use_isa(Isa);
     switch (isa()) {                                                         \
       UNROLL_IF_AVX512(case Isa::avx512 : return avx512::name<Real>(shape);) \
       UNROLL_IF_AVX2(case Isa::avx2 : return avx2::name<Real>(shape);)       \
-      default:                                                               \
-        return base::name<Real>(shape);                                      \
+      default: return base::name<Real>(shape);                               \
     }                                                                        \
   }                                                                          \
   template Result cpu::name<float>(const Shape&) noexcept;                   \

@@ -1,7 +1,7 @@
 #include "kernels/reduction.h"
 
-#include "kernels/simd.h"
 #include "kernels/parallel_loop.h"
+#include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
@@ -155,13 +155,10 @@ template <class T>
 void reduce(const ReduceShape& shape, const ReduceArgs<T>& args) noexcept {
   switch (shape.op) {
     case Reduce::sum:
-    case Reduce::mean:
-      return sum(shape, args);
-    case Reduce::prod:
-      return product(shape, args);
+    case Reduce::mean: return sum(shape, args);
+    case Reduce::prod: return product(shape, args);
     case Reduce::max:
-    case Reduce::min:
-      return extreme(shape, args);
+    case Reduce::min: return extreme(shape, args);
   }
 }
 
