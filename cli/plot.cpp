@@ -12,7 +12,7 @@ namespace {
 constexpr double kWidth = 1120, kSide = 28, kTop = 112, kBottom = 32;
 constexpr double kPanelHeight = 190, kPanelGapX = 44, kPanelGapY = 52, kLabels = 44;
 
-constexpr const char* kColours[] = {"#4d4d4d", "#0072b2", "#d55e00", "#009e73",
+constexpr const char* kColours[] = {"#a6a6a6", "#0072b2", "#d55e00", "#009e73",
                                     "#cc79a7", "#e69f00", "#56b4e9"};
 constexpr int kColourCount = static_cast<int>(sizeof kColours / sizeof *kColours);
 
@@ -180,10 +180,10 @@ std::string draw_panel(const PlotPanel& panel, const Frame& f, const Plot& plot)
     Path path(f);
     for (std::size_t i = 0; i < curve.y.size(); i++)
       path.add(f.first_x + static_cast<double>(i), curve.y[i]);
-    const char* width = curve.colour == 0 ? "1.3" : "1.8";
+    const char* width = curve.colour == 0 ? "3.2" : "1.5";
     svg += "<path d=\"" + path.finish() + "\" fill=\"none\" stroke=\"" + colour_of(curve.colour) +
            "\" stroke-width=\"" + width + "\" stroke-linejoin=\"round\" stroke-linecap=\"round\"" +
-           (curve.colour == 0 ? "" : " stroke-opacity=\"0.9\"") + "/>\n";
+           "/>\n";
   }
   return svg;
 }

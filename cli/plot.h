@@ -13,7 +13,7 @@ namespace unroll::cli {
 
 struct PlotCurve {
   std::string label;
-  int colour = 0;         // 0: the original, dark grey; 1, 2, ...: colours that colour-blind
+  int colour = 0;         // 0: the original, broad and grey; 1, 2, ...: colours that colour-blind
                           // people tell apart (Okabe & Ito 2008)
   std::vector<double> y;  // at first_x, first_x + 1, ...; NaN: a gap
 };

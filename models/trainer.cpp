@@ -21,8 +21,10 @@ std::string place(std::int64_t step, std::int64_t per_epoch) {
   return text;
 }
 
+std::string text_of(double value) { return std::isnan(value) ? "NaN" : std::to_string(value); }
+
 void require_finite(const char* what, double value) {
-  if (!std::isfinite(value)) fail("train", std::string(what) + " is " + std::to_string(value));
+  if (!std::isfinite(value)) fail("train", std::string(what) + " is " + text_of(value));
 }
 
 }  // namespace
@@ -128,7 +130,7 @@ void Trainer::validate(StepReport& report) {
   report.validated = true;
   report.validation = validation_();
   if (!std::isfinite(report.validation))
-    fail("train", "the validation loss is " + std::to_string(report.validation) + " after step " +
+    fail("train", "the validation loss is " + text_of(report.validation) + " after step " +
                       std::to_string(state_.step) + "; try a lower learning rate or clip" +
                       kept_checkpoint());
   if (state_.has_best && !(report.validation < state_.best)) {
