@@ -1,12 +1,10 @@
 // unroll compare: the three models of the founding question and principal components on one series.
 #include <algorithm>
-#include <cmath>
-#include <exception>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "cli/command.h"
 #include "cli/plot.h"
@@ -54,30 +52,16 @@ class Training {
 
   void run() {
     progress_.emplace(stderr, total_);
-    std::vector<std::thread> threads;
-    const std::size_t count = std::min<std::size_t>(num_threads(), entries_.size());
-    for (std::size_t i = 0; i < count; i++) threads.emplace_back([this] { work(); });
-    for (std::thread& thread : threads) thread.join();
+    run_jobs(entries_.size(), [this](std::size_t i) { train_one(entries_[i]); });
     progress_.reset();
-    if (error_) std::rethrow_exception(error_);
   }
 
  private:
-  void work() {
-    set_num_threads(1);  // of this thread only
-    try {
-      for (std::size_t i; (i = next_++) < entries_.size();) train_one(entries_[i]);
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-    }
-  }
-
   void train_one(Entry& entry) {
     const auto start = std::chrono::steady_clock::now();
     std::int64_t before = 0;
     const auto progress = [&](const StepReport& report) {
-      done_ += report.step - std::max(before, report.step - 1);
+      done_ += report.step - before;  // a resumed run begins further on
       before = report.step;
       show(report, entry);
     };
@@ -99,10 +83,8 @@ class Training {
   const std::atomic<bool>* stop_;
   std::int64_t total_ = 0;
   std::optional<Progress> progress_;
-  std::atomic<std::size_t> next_{0};
   std::atomic<std::int64_t> done_{0};
   std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 // The training mean of every window: what standardised zeros are.

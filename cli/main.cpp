@@ -4,6 +4,7 @@
 
 int main(int argc, char** argv) {
   using namespace unroll::cli;
+  sleep_while_waiting(argv);
   guard_streams();
   return run_command(argc, argv, [](Command& unroll) {
     add_train(unroll);

@@ -2,8 +2,10 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace unroll::cli {
 namespace {
@@ -35,6 +37,12 @@ void guard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
   for (int descriptor = 0; descriptor <= 2; descriptor++)
     if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) ::open("/dev/null", O_RDWR);
+}
+
+void sleep_while_waiting(char** argv) {
+  constexpr const char* kPolicy = "OMP_WAIT_POLICY";
+  if (std::getenv(kPolicy) || std::getenv("GOMP_SPINCOUNT")) return;
+  if (::setenv(kPolicy, "passive", 0) == 0) ::execv("/proc/self/exe", argv);
 }
 
 }  // namespace unroll::cli
