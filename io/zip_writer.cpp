@@ -135,7 +135,7 @@ void ZipWriter::finish() {
     append(entry, wide ? 45 : 20, 2);  // made by
     entry += common_fields(member, wide);
     append(entry, wide ? 28 : 0, 2);
-    append(entry, 0, 2 + 2 + 2 + 4);  // comment, disk, attributes
+    entry.append(2 + 2 + 2 + 4, '\0');  // comment, disk, attributes
     append(entry, wide ? kMost32 : member.begin, 4);
     entry += member.name;
     if (wide) {
