@@ -81,6 +81,21 @@ struct ScatterAddRule {
   }
 };
 
+enum class Types { any, real };
+
+// Calls kernel(args) with the pointers of dense operands in their type.
+template <Types types, class Kernel>
+void run(const Tensor& x, const Tensor& index, Tensor& y, Kernel kernel) {
+  const auto call = [&](auto type) {
+    using T = decltype(type);
+    kernel(GatherArgs<T>{x.data<T>(), index.data<std::int64_t>(), y.mutable_data<T>()});
+  };
+  if constexpr (types == Types::any)
+    with_dtype(x.dtype(), call);
+  else
+    with_real(x.dtype(), call);
+}
+
 template <class Rule>
 Tensor recorded(const Tensor& x, Tensor y, const Tensor& index, int axis, std::int64_t size) {
   if (is_recording() && is_real(x.dtype())) record(Rule{index, axis, size}, {&x}, {&y});
@@ -99,11 +114,8 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   shape[axis] = index.numel();
   Tensor y = empty(shape, x.dtype(), x.device());
   const GatherShape space = view_along(x.shape(), axis, index.numel());
-  with_dtype(x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(),
-                     index_select<T>(space, {source.data<T>(), dense.data<std::int64_t>(),
-                                             y.mutable_data<T>()}));
+  run<Types::any>(source, dense, y, [&](const auto& args) {
+    UNROLL_ON_DEVICE(x.device(), index_select(space, args));
   });
   return recorded<IndexSelectRule>(source, y, dense, axis, x.shape()[axis]);
 }
@@ -120,11 +132,8 @@ Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t si
   shape[axis] = size;
   Tensor y = zeros(shape, x.dtype(), x.device());
   const GatherShape space = view_along(shape, axis, index.numel());
-  with_real(x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(), index_add<T>(space, {source.data<T>(), dense.data<std::int64_t>(),
-                                                      y.mutable_data<T>()}));
-  });
+  run<Types::real>(source, dense, y,
+                   [&](const auto& args) { UNROLL_ON_DEVICE(x.device(), index_add(space, args)); });
   return recorded<IndexAddRule>(source, y, dense, axis, size);
 }
 
@@ -140,11 +149,8 @@ Tensor gather(const Tensor& x, int axis, const Tensor& index) {
   const Tensor source = contiguous(x), dense = contiguous_copy(index);
   Tensor y = empty(shape, x.dtype(), x.device());
   const GatherShape space = view_along(x.shape(), axis, shape[axis]);
-  with_dtype(x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(), take_along<T>(space, {source.data<T>(), dense.data<std::int64_t>(),
-                                                       y.mutable_data<T>()}));
-  });
+  run<Types::any>(source, dense, y,
+                  [&](const auto& args) { UNROLL_ON_DEVICE(x.device(), take_along(space, args)); });
   return recorded<GatherRule>(source, y, dense, axis, x.shape()[axis]);
 }
 
@@ -160,11 +166,8 @@ Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, std::int64_t 
   shape[axis] = size;
   Tensor y = zeros(shape, x.dtype(), x.device());
   const GatherShape space = view_along(shape, axis, x.shape()[axis]);
-  with_real(x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(),
-                     put_along_add<T>(space, {source.data<T>(), dense.data<std::int64_t>(),
-                                              y.mutable_data<T>()}));
+  run<Types::real>(source, dense, y, [&](const auto& args) {
+    UNROLL_ON_DEVICE(x.device(), put_along_add(space, args));
   });
   return recorded<ScatterAddRule>(source, y, dense, axis, size);
 }
