@@ -15,6 +15,13 @@ void require(const char* op, bool valid, const char* what, double value) {
     fail(op, std::string(what) + " " + std::to_string(value) + " is out of range");
 }
 
+// The state was made for the parameters that there were then.
+void require_fits(const char* op, const Tensor& state, const Parameters& parameters) {
+  if (state && state.numel() != parameters.size())
+    fail(op, "was made for " + std::to_string(state.numel()) + " parameters but there are " +
+                 std::to_string(parameters.size()) + " now; make it when all are added");
+}
+
 Tensor flat_zeros(const Parameters& p) { return zeros({p.size()}, p.dtype()); }
 
 template <class Real>
@@ -45,6 +52,7 @@ Sgd::Sgd(Parameters& parameters, SgdOptions options) : parameters_(parameters), 
 }
 
 void Sgd::step(double lr) {
+  require_fits("sgd", velocity_, parameters_);
   const SgdShape shape{.count = parameters_.size(),
                        .first = steps_ == 0,
                        .lr = lr,
@@ -86,6 +94,7 @@ Adam::Adam(Parameters& parameters, AdamOptions options)
 }
 
 void Adam::step(double lr) {
+  require_fits("adam", m_, parameters_);
   const AdamShape shape{.count = parameters_.size(),
                         .step = ++steps_,
                         .lr = lr,

@@ -30,17 +30,22 @@ Parameters::Parameters(Dtype dtype) : dtype_(dtype) {
 
 void Parameters::reserve(std::int64_t size) {
   if (size <= capacity_) return;
-  capacity_ = std::max(size, 2 * capacity_);
-  for (Tensor* flat : {&flat_, &gradients_}) {
-    Tensor larger = zeros({capacity_}, dtype_);
-    std::memcpy(larger.mutable_raw_data(), flat->raw_data(), size_ * size_of(dtype_));
+  const std::int64_t capacity = std::max(size, 2 * capacity_);
+  Tensor larger[] = {zeros({capacity}, dtype_), zeros({capacity}, dtype_)};
+  Tensor* const flats[] = {&flat_, &gradients_};
+  const Tensors* const views[] = {&tensors_, &gradient_views_};
+  for (int i = 0; i < 2; i++) {
+    std::memcpy(larger[i].mutable_raw_data(), flats[i]->raw_data(), size_ * size_of(dtype_));
+    // The same values: what was recorded stays valid, and later changes still show.
+    larger[i].node()->version = flats[i]->version();
     std::int64_t offset = 0;
-    for (const Tensor& view : flat == &flat_ ? tensors_ : gradient_views_) {
-      rebase(view, larger, offset);
+    for (const Tensor& view : *views[i]) {
+      rebase(view, larger[i], offset);
       offset += view.numel();
     }
-    *flat = flat_view(larger, size_);
+    *flats[i] = flat_view(larger[i], size_);
   }
+  capacity_ = capacity;
 }
 
 Tensor Parameters::add(const std::string& name, const Shape& shape) {
@@ -48,7 +53,10 @@ Tensor Parameters::add(const std::string& name, const Shape& shape) {
   if (std::find(names_.begin(), names_.end(), name) != names_.end())
     fail("parameters", "there is already a parameter " + name);
   const std::int64_t count = shape.numel();
-  reserve(size_ + count);
+  std::int64_t size;
+  if (__builtin_add_overflow(size_, count, &size))
+    fail("parameters", name + " of shape " + to_string(shape) + " is too large");
+  reserve(size);
   const Shape strides = contiguous_strides(shape);
   names_.push_back(name);
   tensors_.push_back(view::strided(flat_, shape, strides, size_));

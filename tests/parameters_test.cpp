@@ -54,6 +54,21 @@ TEST(Parameters, Errors) {
   EXPECT_EQ(parameters.size(), 2);
 }
 
+TEST(Parameters, OneThatHasNoMemoryLeavesTheOthersAsTheyWere) {
+  Parameters parameters;
+  Tensor w = parameters.add("w", {2});
+  fill(w, 3);
+  EXPECT_ERROR(parameters.add("vast", {std::int64_t{1} << 50}), "cannot allocate");
+  EXPECT_ERROR(parameters.add("vaster", {INT64_MAX}), "vaster of shape", "is too large");
+  Tensor v = parameters.add("v", {100});
+  fill(v, 4);
+  EXPECT_EQ(parameters.names(), (std::vector<std::string>{"w", "v"}));
+  EXPECT_EQ(parameters.flat().shape(), Shape{102});
+  EXPECT_EQ(parameters.flat().item({1}), 3);
+  EXPECT_EQ(parameters.flat().item({101}), 4);
+  EXPECT_EQ(w.item({0}), 3);
+}
+
 class ParametersSweep : public ::testing::Test {
  protected:
   Parameters parameters{Dtype::float64};
@@ -143,6 +158,16 @@ TEST_F(ParametersSweep, TheFlatBufferItselfIsNoLeaf) {
   Tape tape;
   const Tensor y = loss();
   EXPECT_ERROR(tape.pull(y, number(1), {parameters.flat()}), "never appeared");
+}
+
+TEST(ParametersSweepEdge, ALossThatIsAParameter) {
+  Parameters parameters(Dtype::float64);
+  const Tensor w = parameters.add("w", {1});
+  fill(parameters.mutable_gradients(), 5);
+  Tape tape;
+  const Tensor unused = square(w);
+  tape.backward(w, parameters);
+  EXPECT_EQ(parameters.gradients().item(), 6);
 }
 
 TEST(ParametersFloat32, Backward) {

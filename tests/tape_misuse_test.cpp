@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "autograd/ops.h"
+#include "autograd/optimizers.h"
 #include "autograd/parameters.h"
 #include "autograd/record.h"
 #include "autograd/tape.h"
@@ -116,6 +117,26 @@ struct ReentrantRule {
   }
   void push(Pushforward& s) const { s.set(0, tape->push({x}, {x}, x * 2.0)); }
 };
+
+TEST_F(Misuse, AChangeAfterTheParametersMovedToALargerBuffer) {
+  for (int i = 0; i < 8; i++) fill(p, 2);
+  Tape tape;
+  const Tensor y = square(p);
+  parameters.add("more", {1000});
+  EXPECT_LE(difference(tape.pull(y, u, {p})[0], u * 4.0), 0);
+  for (int i = 0; i < 16; i++) {
+    fill(p, i);
+    EXPECT_ERROR(tape.pull(y, u, {p}), "square saved was changed in place");
+  }
+}
+
+TEST_F(Misuse, AnOptimiserMadeBeforeTheLastParameter) {
+  Adam adam(parameters);
+  Sgd sgd(parameters, {.momentum = 0.9});
+  parameters.add("more", {1000});
+  EXPECT_ERROR(adam.step(), "adam: was made for 3 parameters but there are 1003 now");
+  EXPECT_ERROR(sgd.step(), "sgd: was made for 3 parameters but there are 1003 now");
+}
 
 TEST_F(Misuse, SweepingWhileSweeping) {
   Tape tape;
