@@ -241,11 +241,13 @@ Tensors Tape::pull(const Tensors& ys, const Tensors& us, const Tensors& x) {
   sweep.find_active();
   sweep.require_made(ys);
   sweep.require_seen(x);
-  for (std::size_t i = 0; i < ys.size(); i++) {
-    Tensor& value = sweep.cell(ys[i]).value;
-    if (us[i]) value = value ? add(value, us[i]) : us[i];
+  if (K != 0) {
+    for (std::size_t i = 0; i < ys.size(); i++) {
+      Tensor& value = sweep.cell(ys[i]).value;
+      if (us[i]) value = value ? add(value, us[i]) : us[i];
+    }
+    sweep.run_back(false);
   }
-  sweep.run_back(false);
   Tensors result;
   result.reserve(x.size());
   for (const Tensor& t : x) {
@@ -296,7 +298,12 @@ void Tape::backward(const Tensor& loss, Parameters& parameters) {
     cell.value = gradients[i];
     cell.is.in_place = true;
   }
-  sweep.cell(loss).value = ones(loss.shape(), loss.dtype(), loss.device());
+  const Tensor one = ones(loss.shape(), loss.dtype(), loss.device());
+  Tensor& start = sweep.cell(loss).value;  // not empty where the loss is itself a parameter
+  if (start)
+    detail::add_into(start, one);
+  else
+    start = one;
   consumed_ = true;
   sweep.run_back(true);
 }
@@ -315,11 +322,13 @@ Tensors Tape::push(const Tensors& x, const Tensors& v, const Tensors& ys) {
   sweep.find_active();
   sweep.require_made(ys);
   sweep.require_seen(x);
-  for (std::size_t i = 0; i < x.size(); i++) {
-    Tensor& value = sweep.cell(x[i]).value;
-    if (v[i]) value = value ? add(value, v[i]) : v[i];
+  if (K != 0) {
+    for (std::size_t i = 0; i < x.size(); i++) {
+      Tensor& value = sweep.cell(x[i]).value;
+      if (v[i]) value = value ? add(value, v[i]) : v[i];
+    }
+    sweep.run_forward();
   }
-  sweep.run_forward();
   Tensors result;
   result.reserve(ys.size());
   for (const Tensor& y : ys) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/gradcheck.h"
+#include "autograd/lstm.h"
 #include "autograd/ops.h"
 #include "autograd/parameters.h"
 #include "core/memory.h"
@@ -45,6 +46,16 @@ TEST(Jacobian, TallAndWideAndSquare) {
     EXPECT_EQ(to_string(J.shape()), to_string(row.J));
     EXPECT_LE(difference(J, by_rows(row.f, x)), 1e-14);
   }
+}
+
+TEST(Jacobian, OfNothingIsEmpty) {
+  const Tensor x = random_normal({3, 0, 2}), w = random_normal({12, 2}), h = random_normal({12, 3});
+  const auto f = [&](const Tensor& t) { return lstm(t, {}, {}, w, h).y; };  // [3,0,3]
+  EXPECT_EQ(jacobian(f, x).shape(), (Shape{3, 0, 3, 3, 0, 2}));
+  Tape tape;
+  const Tensor y = lstm(random_normal({3, 2, 2}), {}, {}, w, h).y;
+  EXPECT_EQ(tape.pull(y, zeros({0, 3, 2, 3}, Dtype::float64), {w})[0].shape(), (Shape{0, 12, 2}));
+  EXPECT_EQ(tape.push({w}, {zeros({0, 12, 2}, Dtype::float64)}, y).shape(), (Shape{0, 3, 2, 3}));
 }
 
 TEST(Jacobian, IsRecordable) {
