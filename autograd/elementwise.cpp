@@ -255,6 +255,7 @@ struct BinaryRule {
 template <Binary op>
 Tensor apply(const Tensor& a, const Tensor& b) {
   require_alike(binary_name(op), a, b);
+  if constexpr (op == Binary::pow) require_real(binary_name(op), a);
   const Shape out = broadcast_shapes(binary_name(op), a.shape(), b.shape());
   if (is_recording() && is_real(a.dtype())) {
     if (a.rank() != b.rank()) {

@@ -41,6 +41,7 @@ TEST(OpErrors, Products) {
 
 TEST(OpErrors, TypesDoNotMix) {
   EXPECT_ERROR(add(a, narrow), "add: operands are float64 and float32; convert with to()");
+  EXPECT_ERROR(pow(whole, whole), "pow: needs float32 or float64 but got int64");
   EXPECT_ERROR(matmul(a, narrow), "matmul: operands are float64 and float32");
   EXPECT_ERROR(cat({a, narrow}, 0), "cat: operands are float64 and float32");
   EXPECT_ERROR(tanh(whole), "tanh: needs float32 or float64 but got int64; convert with to()");
