@@ -17,6 +17,7 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr const char* kConfig = "config.json";
+constexpr int kFormat = 1;  // of config.json
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 constexpr const char* kOptimizer = "optimizer.";
 constexpr const char* kBest = "best.parameters";
@@ -110,7 +111,7 @@ void assign_all(const std::string& path, const Safetensors& file, Parameters& pa
 }  // namespace
 
 void save_config(const std::string& directory, const RunConfig& c) {
-  const Json j{{"format", 1},
+  const Json j{{"format", kFormat},
                {"model", to_json(c.model)},
                {"train", to_json(c.train)},
                {"columns", c.columns},
@@ -135,6 +136,9 @@ RunConfig load_config(const std::string& directory) {
   const Json j = parse(path, read_text(path));
   RunConfig c;
   try {
+    if (const int format = j.at("format").get<int>(); format != kFormat)
+      fail("load", path + " has format " + std::to_string(format) + "; this program reads format " +
+                       std::to_string(kFormat));
     c.model = model_from(j.at("model"));
     c.train = train_from(j.at("train"));
     j.at("columns").get_to(c.columns);
@@ -146,8 +150,9 @@ RunConfig load_config(const std::string& directory) {
     j.at("variable_lengths").get_to(c.variable_lengths);
     j.at("validation").get_to(c.validation);
     j.at("test").get_to(c.test);
-    c.dtype =
-        j.at("dtype").get<std::string>() == name(Dtype::float64) ? Dtype::float64 : Dtype::float32;
+    const std::string dtype = j.at("dtype").get<std::string>();
+    c.dtype = dtype == name(Dtype::float64) ? Dtype::float64 : Dtype::float32;
+    if (dtype != name(c.dtype)) fail("load", path + ": dtype " + dtype + " is no real type");
     j.at("digest").get_to(c.digest);
     j.at("seed").get_to(c.seed);
     j.at("data").get_to(c.data);

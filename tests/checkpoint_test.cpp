@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "io/safetensors.h"
@@ -85,6 +86,15 @@ TEST(Checkpoint, ABadConfigIsRefused) {
   text.replace(text.find("attention"), 9, "attendant");
   testing::write_bytes(path, text);
   EXPECT_ERROR(load_config(directory), "attendant");
+  for (const auto& [from, to, message] :
+       {std::array{"\"format\": 1", "\"format\": 2", "has format 2; this program reads format 1"},
+        std::array{"\"float64\"", "\"float16\"", "dtype float16"}}) {
+    save_config(directory, c);
+    text = testing::read_bytes(path);
+    text.replace(text.find(from), std::string(from).size(), to);
+    testing::write_bytes(path, text);
+    EXPECT_ERROR(load_config(directory), "config.json", message);
+  }
 }
 
 struct Made {
