@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "core/parallel.h"
 #include "io/csv.h"
+#include "kernels/isa.h"
 
 namespace unroll::cli {
 namespace {
@@ -194,6 +195,7 @@ int run_command(int argc, char** argv, const std::function<void(Command&)>& desc
     app.set_version_flag("--version", std::string("unroll ") + UNROLL_VERSION);
     Command command(app);
     describe(command);
+    require_isa();
     app.parse(argc, argv);
     check_output();
     return kSuccess;

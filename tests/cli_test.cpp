@@ -85,6 +85,15 @@ TEST_F(Cli, VersionAndHelp) {
   }
 }
 
+TEST_F(Cli, AnInstructionSetThatIsNotThereIsNamed) {
+  const char* before = std::getenv("UNROLL_ISA");
+  const std::string kept = before ? before : "";
+  ::setenv("UNROLL_ISA", "mmx", 1);
+  const Finished done = unroll_command({"--version"});
+  ::setenv("UNROLL_ISA", kept.c_str(), 1);  // empty is as good as none
+  expect_failure(done, 1, {"UNROLL_ISA: 'mmx' is not available", "baseline"});
+}
+
 TEST_F(Cli, TrainsAndReconstructs) {
   const Finished train =
       unroll_command(training("run", {"--model", "decoder", "--epochs", "3", "--orthogonal"}));
