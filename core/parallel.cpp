@@ -5,6 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -46,7 +47,11 @@ void run_jobs(std::size_t count, const std::function<void(std::size_t)>& job) {
   };
   std::vector<std::thread> threads;
   const auto workers = std::min<std::size_t>(static_cast<std::size_t>(num_threads()), count);
-  for (std::size_t i = 0; i < workers; i++) threads.emplace_back(work);
+  try {
+    for (std::size_t i = 0; i < workers; i++) threads.emplace_back(work);
+  } catch (const std::system_error&) {
+    if (threads.empty()) throw;  // else those that there are do all of it
+  }
   for (std::thread& thread : threads) thread.join();
   if (error) std::rethrow_exception(error);
 }
