@@ -86,6 +86,8 @@ double Score::nmse(std::int64_t channel) const {
 }
 
 Score evaluate(const Reconstruction& model, const Tensor& windows, const EvaluateOptions& options) {
+  if (options.batch < 1)
+    fail("evaluate", "batches of " + std::to_string(options.batch) + " windows");
   const NoTape none;
   const std::int64_t count = windows.shape()[0], T = windows.shape()[1];
   Score score(windows.shape()[2]);
