@@ -17,8 +17,9 @@ struct Lengths::Data {
 Lengths::Lengths(std::span<const std::int64_t> lengths) {
   std::int64_t longest = 0;
   for (std::int64_t n : lengths) {
-    if (n < 0 || n > kLongest)
-      fail("lengths", std::to_string(n) + " is not in 0.." + std::to_string(kLongest));
+    if (n < 0) fail("lengths", std::to_string(n) + " is negative");
+    if (n > kLongest)
+      fail("lengths", std::to_string(n) + " is above the limit of " + std::to_string(kLongest));
     longest = std::max(longest, n);
   }
   auto data = std::allocate_shared<Data>(memory::Allocator<Data>());

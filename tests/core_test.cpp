@@ -258,6 +258,7 @@ TEST(LengthsTest, TheDefaultIsFull) {
 
 TEST(LengthsTest, WhatDoesNotFit) {
   EXPECT_ERROR(Lengths({3, -1}), "-1", "negative");
+  EXPECT_ERROR(Lengths({3, 1'000'000'000}), "1000000000", "limit");
   EXPECT_ERROR(Lengths({3, 1}).view("lstm", 3, 3), "lstm: 2 lengths", "batch of 3");
   EXPECT_ERROR(Lengths({3, 1}).view("lstm", 2, 2), "length 3", "2 steps");
 }
