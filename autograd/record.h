@@ -39,7 +39,7 @@ struct SweepCell {
     bool seen = false;      // an x that occurs in a visible record
     bool made = false;      // an output of a visible record
     bool in_place = false;  // value is a gradient buffer: add into it
-    std::int8_t lent = 0;   // targets handed out that are `value` and not yet added
+    bool lent = false;      // a target handed out is `value` and not yet added
   } is;
 };
 

@@ -105,7 +105,9 @@ struct RecurrentRule {
   Lengths lengths;
   typename Family::Options options;
 
-  auto saved() const { return std::tie(in.x, in.w_ih, in.w_hh, in.b_ih, in.b_hh, h, c, kept); }
+  auto saved() const {
+    return std::tie(in.x, in.h0, in.c0, in.w_ih, in.w_hh, in.b_ih, in.b_hh, h, c, kept);
+  }
 
   typename Family::Shape shape(std::int64_t K) const {
     auto s = Family::shape(options);

@@ -219,8 +219,9 @@ void require_same_but(const char* op, const Tensors& xs, int axis) {
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   require_defined("reshape", x);
+  const Shape size = view::infer_shape("reshape", x.numel(), shape);  // before contiguous records
   const Tensor source = x.is_contiguous() ? x : contiguous(x);
-  Tensor y = view::reshape(source, shape);
+  Tensor y = view::reshape(source, size);
   return recorded(ReshapeRule{x.shape(), y.shape()}, source, y);
 }
 
@@ -242,10 +243,11 @@ Tensor permute(const Tensor& x, const Axes& order) {
 
 Tensor expand(const Tensor& x, const Shape& shape) {
   require_defined("expand", x);
+  const Tensor y = view::expand(x, shape);  // before unsqueeze records
   Tensor source = x;
   if (is_recording())
     while (source.rank() < shape.rank()) source = unsqueeze(source, 0);
-  return recorded(ExpandRule{source.shape(), shape}, source, view::expand(source, shape));
+  return recorded(ExpandRule{source.shape(), shape}, source, y);
 }
 
 Tensor unsqueeze(const Tensor& x, int axis) {

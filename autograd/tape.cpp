@@ -363,7 +363,7 @@ void Pullback::add(int input, Tensor d) {
   if (!cell.value)
     cell.value = std::move(d);
   else if (cell.is.lent && cell.value.node() == d.node())
-    cell.is.lent--;  // a kernel has added into it already
+    cell.is.lent = false;  // a kernel has added into it already
   else if (may_write(cell, d.shape()))
     detail::add_into(cell.value, d);
   else
@@ -373,8 +373,9 @@ void Pullback::add(int input, Tensor d) {
 Pullback::Target Pullback::target(int input, const Shape& shape, Dtype dtype) {
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
   Tensor& value = cell.value;
-  if (value && may_write(cell, shape)) {
-    cell.is.lent++;
+  // Not twice to one kernel: an operand that stands in two places has a sum for each.
+  if (value && !cell.is.lent && may_write(cell, shape)) {
+    cell.is.lent = true;
     return {value, 1};
   }
   return {empty(shape, dtype), 0};

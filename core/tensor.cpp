@@ -69,12 +69,12 @@ void destroy(TensorNode* node) noexcept {
 }  // namespace detail
 
 bool Tensor::is_contiguous() const noexcept {
-  std::int64_t step = 1;
+  std::uint64_t step = 1;  // may overflow where a size further left is 0
   const Shape &size = shape(), &stride = strides();
   for (int i = rank(); i-- > 0;) {
     if (size[i] == 0) return true;
-    if (size[i] != 1 && stride[i] != step) return false;
-    step *= size[i];
+    if (size[i] != 1 && static_cast<std::uint64_t>(stride[i]) != step) return false;
+    step *= static_cast<std::uint64_t>(size[i]);
   }
   return true;
 }

@@ -23,8 +23,14 @@ std::string place(std::int64_t step, std::int64_t per_epoch) {
 
 std::string text_of(double value) { return std::isnan(value) ? "NaN" : std::to_string(value); }
 
+// Training that has left the numbers; anything else that fails has another remedy.
+struct Diverged : Error {
+  using Error::Error;
+};
+
 void require_finite(const char* what, double value) {
-  if (!std::isfinite(value)) fail("train", std::string(what) + " is " + text_of(value));
+  if (!std::isfinite(value))
+    throw Diverged("train: " + std::string(what) + " is " + text_of(value));
 }
 
 }  // namespace
@@ -68,11 +74,13 @@ class Trainer::Metrics {
   std::string path_, rows_;
 };
 
-StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
-                      const Batch& batch, double lr, double clip) {
+namespace {
+
+// Gradients of the loss, clipped; the report of a step that is still to be made.
+StepReport find_gradients(const Reconstruction& model, Parameters& parameters, const Batch& batch,
+                          double clip) {
   parameters.zero_gradients();
   StepReport report;
-  report.lr = lr;
   {
     Tape tape;
     const Tensor loss = model.loss(batch.x, batch.lengths);
@@ -82,6 +90,15 @@ StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam&
   }
   report.gradient_norm = clip > 0 ? clip_norm(parameters, clip) : gradient_norm(parameters);
   require_finite("the gradient's norm", report.gradient_norm);
+  return report;
+}
+
+}  // namespace
+
+StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
+                      const Batch& batch, double lr, double clip) {
+  StepReport report = find_gradients(model, parameters, batch, clip);
+  report.lr = lr;
   adam.step(lr);
   return report;
 }
@@ -103,17 +120,19 @@ void Trainer::resume() {
   adam_.restore(optimizer);
 }
 
-StepReport Trainer::step_once(const BatchSource& batches) {
+StepReport Trainer::find_step(const BatchSource& batches) {
   const std::int64_t step = state_.step;
-  const double lr = cosine(step, options_.steps, options_.lr, options_.final_fraction);
+  const std::string at = " at " + place(step, options_.steps_per_epoch);
   StepReport report;
   try {
-    report = train_step(model_, parameters_, adam_, batches(step), lr, options_.clip);
+    report = find_gradients(model_, parameters_, batches(step), options_.clip);
+  } catch (const Diverged& e) {
+    throw Error(e.what() + at + "; try a lower learning rate or clip" + kept_checkpoint());
   } catch (const Error& e) {
-    throw Error(std::string(e.what()) + " at " + place(step, options_.steps_per_epoch) +
-                "; try a lower learning rate or clip" + kept_checkpoint());
+    throw Error(e.what() + at + kept_checkpoint());
   }
-  report.step = ++state_.step;
+  report.lr = cosine(step, options_.steps, options_.lr, options_.final_fraction);
+  report.step = step + 1;
   return report;
 }
 
@@ -177,19 +196,24 @@ TrainResult Trainer::run(const BatchSource& batches) {
     metrics_->start(state_.step);
   }
   saved_ = std::chrono::steady_clock::now();
+  const std::int64_t first = state_.step;
   TrainResult result;
   while (!state_.finished && state_.step < options_.steps && !out_of_patience()) {
-    result.last = step_once(batches);
-    validate(result.last);
-    if (metrics_) metrics_->add(result.last);
-    if (progress_) progress_(result.last);
-    if (stop_ && stop_->load(std::memory_order_relaxed) && state_.step < options_.steps) {
-      save();
+    const bool stopping = state_.step > first && stop_ && stop_->load(std::memory_order_relaxed);
+    const StepReport next = find_step(batches);
+    // Only now, since parameters that give no finite loss and gradient are not worth keeping.
+    if (stopping || (state_.step > first && checkpoint_is_due())) save();
+    if (stopping) {
       result.interrupted = true;
       result.state = state_;
       return result;
     }
-    if (checkpoint_is_due()) save();
+    adam_.step(next.lr);
+    state_.step = next.step;
+    result.last = next;
+    validate(result.last);
+    if (metrics_) metrics_->add(result.last);
+    if (progress_) progress_(result.last);
   }
   result.early_stopped = out_of_patience() && state_.step < options_.steps;
   finish();

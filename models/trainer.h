@@ -58,7 +58,7 @@ class Trainer {
   void set_progress(std::function<void(const StepReport&)> progress) {
     progress_ = std::move(progress);
   }
-  /// Checked after every step: true saves a checkpoint and returns.
+  /// Checked after every step but the last: true saves a checkpoint and returns.
   void set_stop(const std::atomic<bool>* stop) { stop_ = stop; }
 
   /// Continues from the folder's checkpoint. Throws Error where there is none or it does not fit.
@@ -66,13 +66,14 @@ class Trainer {
 
   /// Trains to the end. On return the parameters are the last ones; after validations the best ones
   /// are in state.best_parameters, and in DIR/model.safetensors. Throws Error, naming step and
-  /// batch, where the loss or a gradient is not finite; the last good checkpoint stays.
+  /// batch, where the loss or a gradient is not finite; the last good checkpoint stays: one whose
+  /// parameters gave a finite loss and gradient of the batch that came next.
   TrainResult run(const BatchSource& batches);
 
  private:
   class Metrics;
 
-  StepReport step_once(const BatchSource& batches);
+  StepReport find_step(const BatchSource& batches);
   void validate(StepReport& report);
   bool out_of_patience() const;
   std::string kept_checkpoint() const;

@@ -56,8 +56,8 @@ OpCase binary_case(const BinaryRow& row, const Shapes& shapes) {
            .inputs = {a, b},
            .f = [f = row.f](const Tensors& x) { return f(x[0], x[1]); },
            .reference = [value = row.value](const Arrays& x) { return zip(x[0], x[1], value); }};
-  if (c.variant.empty()) c.large = {{131, 409}, {131, 409}};
-  if (c.variant == "column") c.large = {{131, 1}, {131, 409}};
+  if (c.variant.empty()) c.large = {{307, 409}, {307, 409}};
+  if (c.variant == "column") c.large = {{307, 1}, {307, 409}};
   return c;
 }
 

@@ -62,7 +62,7 @@ void add_gathers(std::vector<OpCase>& cases) {
     const std::size_t a = static_cast<std::size_t>(axis);
     Shape shape{4, 5};
     shape[axis] = 7;
-    Shape large{301, 205};
+    Shape large{401, 307};
     cases.push_back({.op = "gather",
                      .variant = "axis" + std::to_string(axis),
                      .inputs = {normal({4, 5}), indices(shape, 4)},

@@ -141,7 +141,7 @@ void add_extremes(std::vector<OpCase>& cases) {
                        if (row.index) y = place_of(x[0], y, axis);
                        return keepdim ? y : without(y, axes);
                      },
-                 .large = {{17, 65, 33}},
+                 .large = {{17, 65, 133}},
                  .differentiable = !row.index};
         cases.push_back(c);
       }

@@ -12,6 +12,7 @@
 #include "core/parallel.h"
 #include "core/view.h"
 #include "tests/op_cases.h"
+#include "tests/teams.h"
 #include "tests/testing.h"
 
 namespace unroll::testing {
@@ -146,12 +147,14 @@ std::string check_threads(const OpCase& c) {
   const Threads restore;
   const Tensors one = run(1);
   std::string wrong;
+  const std::int64_t teams = teams_started();
   for (const int threads : {2, 3}) {
     const Tensors more = run(threads);
     for (std::size_t i = 0; i < one.size(); i++)
       if (!same_bits(one[i], more[i]))
         wrong += std::to_string(threads) + " threads change result " + std::to_string(i) + "; ";
   }
+  if (teams >= 0 && teams_started() == teams) wrong += "too small for a second thread; ";
   return wrong;
 }
 

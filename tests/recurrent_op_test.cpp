@@ -18,6 +18,7 @@
 #include "autograd/transforms.h"
 #include "core/parallel.h"
 #include "core/view.h"
+#include "tests/teams.h"
 #include "tests/testing.h"
 
 namespace unroll::testing {
@@ -263,6 +264,27 @@ TEST_P(Recurrent, BackwardWithTiedOperandsAdds) {
   }
 }
 
+// One gradient for two operands: two threads must not both add into it.
+TEST_P(Recurrent, BackwardWithTiedWeightsAndThreads) {
+  const std::int64_t H = 64, rows = GetParam().gates * H;
+  Parameters parameters(Dtype::float64);
+  const Tensor w = parameters.add("w", {rows, H});
+  copy_into(parameters.mutable_flat(), random_normal({parameters.size()}, 8, 0.1));
+  const Tensors x{random_normal({12, 64, H}, 1), {}, {}, w, w, {}, {}};
+  const int before = num_threads();
+  std::vector<Tensor> results;
+  for (const int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    Tape tape;
+    tape.backward(loss(GetParam().fused(x, {})), parameters);
+    results.push_back(contiguous_copy(parameters.gradients()));
+    parameters.zero_gradients();
+  }
+  set_num_threads(before);
+  EXPECT_TRUE(same_bits(results[1], results[0]));
+  EXPECT_TRUE(same_bits(results[2], results[0]));
+}
+
 // The same through recorded sweeps, which run the twin: each role of a tensor counts once.
 TEST_P(Recurrent, TiedOperandsInRecordedSweeps) {
   const std::int64_t H = 3, rows = GetParam().gates * H;
@@ -283,9 +305,10 @@ TEST_P(Recurrent, TiedOperandsInRecordedSweeps) {
 }
 
 TEST_P(Recurrent, ThreadsDoNotChangeABit) {
-  const Tensors x = operands({9, 37, 21, 40});
+  const Tensors x = operands({12, 61, 24, 56});
   std::vector<std::int64_t> values;
-  for (int n = 0; n < 37; n++) values.push_back(n * 7 % 10);
+  for (int n = 0; n < 61; n++) values.push_back(n * 7 % 13);
+  const std::int64_t teams = teams_started();
   const int before = num_threads();
   std::vector<Sweeps> results;
   for (const int threads : {1, 2, 3}) {
@@ -293,6 +316,7 @@ TEST_P(Recurrent, ThreadsDoNotChangeABit) {
     results.push_back(sweep(GetParam().fused, x, Lengths(values), 0, false));
   }
   set_num_threads(before);
+  EXPECT_TRUE(teams < 0 || teams_started() >= teams + 6) << "three kernels, twice";
   for (const Sweeps& more : {results[1], results[2]}) {
     for (std::size_t i = 0; i < more.out.size(); i++) {
       EXPECT_TRUE(same_bits(more.out[i], results[0].out[i]));
@@ -380,6 +404,19 @@ TEST_P(Recurrent, AChangeOfAnOutputOrAWeightIsCaught) {
   EXPECT_EQ(message_of([&] { tape.pull(again[0], u, {x[0]}); }), "");
   fill(x[4], 0);
   EXPECT_ERROR(tape.pull(again[0], u, {x[0]}), "was changed in place");
+}
+
+// The initial states are read only by the twin, when a sweep is itself recorded.
+TEST_P(Recurrent, AChangeOfAnInitialStateIsCaught) {
+  Tensors x = operands({3, 2, 2, 3});
+  const Tensor u = random_normal({3, 2, 3}, 9);
+  for (const int state : {1, 2}) {
+    if (!x[state]) continue;
+    Tape outer, tape;
+    const Tensors out = GetParam().fused(x, {});
+    fill(x[state], 0);
+    EXPECT_ERROR(tape.pull(out[0], u, {x[0]}), "was changed in place");
+  }
 }
 
 // Huge inputs saturate but stay finite; a NaN stays in its own sequence.

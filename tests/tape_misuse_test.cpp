@@ -251,6 +251,8 @@ TEST_F(Misuse, AThrowingOpLeavesNoRecord) {
   EXPECT_ERROR(x + random_normal({2}), "add: [3] and [2]");
   EXPECT_ERROR(matmul(x, x), "matmul");
   EXPECT_ERROR(cat({x, number(1)}, 0), "cat");
+  EXPECT_ERROR(reshape(view::transpose(random_normal({2, 3}), 0, 1), {5}), "reshape");
+  EXPECT_ERROR(expand(x, {2, 4}), "expand");
   EXPECT_ERROR(recompute([this]() -> Tensor { fail("segment", to_string(x.shape())); }), "segment");
   EXPECT_EQ(tape.size(), before);
   EXPECT_LE(difference(tape.pull(y, u, {x})[0], u * (1.0 - square(y))), 1e-15);
