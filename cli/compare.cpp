@@ -204,6 +204,7 @@ void write_plot(const std::string& path, const std::vector<Entry>& entries, cons
 // The runs, new or, to resume, those that are there, beside those that were not begun.
 std::vector<Entry> make_entries(const TrainingOptions& options, Series& series) {
   std::vector<Entry> entries;
+  if (!options.resume()) options.require_sense();
   RunConfig asked = options.config();
   std::string data = options.data();
   for (const ModelKind kind : kKinds) {
@@ -220,7 +221,7 @@ std::vector<Entry> make_entries(const TrainingOptions& options, Series& series) 
     }
     entries.push_back(std::move(entry));
   }
-  asked.data = data;
+  asked.data = absolute_path(data);
   const bool resumed = !entries[0].config.digest.empty();
   series = read_data(data, resumed ? entries[0].config : asked);
   const RunConfig fresh = resumed ? entries[0].config : complete(asked, options.epochs(), series);
@@ -229,6 +230,7 @@ std::vector<Entry> make_entries(const TrainingOptions& options, Series& series) 
     if (config.digest.empty()) {
       config = fresh;
       config.model.kind = kKinds[i];
+      config.model.cell.reset();  // each its own default, not that of the model found first
     }
     require_same_data(config, series, data);
   }
@@ -251,7 +253,7 @@ void run_compare(const TrainingOptions& options) {
   for (const Entry& entry : entries)
     if (entry.result.interrupted)
       throw Error("stopped before the end, with checkpoints; go on with: unroll compare --out " +
-                  options.out() + " --resume");
+                  in_shell(options.out()) + " --resume");
 
   for (Entry& entry : entries) entry.score = evaluate(*entry.model, data.test, entry.config);
   const HeldOut h = held_out(entries, data);

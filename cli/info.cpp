@@ -11,14 +11,13 @@
 #include "io/csv.h"
 #include "io/input_file.h"
 #include "io/npy.h"
+#include "io/npz.h"
 #include "io/safetensors.h"
 
 namespace unroll::cli {
 namespace {
 
 using Table = std::vector<std::vector<std::string>>;
-
-constexpr std::size_t kLongText = 100;
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
@@ -28,16 +27,6 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 std::string plural(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-}
-
-// One line of at most kLongText bytes.
-std::string shortened(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
-  if (text.size() <= kLongText) return text;
-  std::size_t end = kLongText;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) end--;  // no half of a character
-  return text.substr(0, end) + "...";
 }
 
 void show_safetensors(const std::string& path) {
@@ -54,6 +43,15 @@ void show_safetensors(const std::string& path) {
   for (const auto& [key, value] : list.metadata)
     print("metadata " + shortened(key) + ": " + shortened(value) + "\n");
   print("\n" + table(rows));
+}
+
+void show_npz(const std::string& path) {
+  const std::vector<NpzEntry> list = list_npz(path);
+  Table rows = {{"name", "dtype", "shape", "bytes"}};
+  for (const NpzEntry& e : list)
+    rows.push_back({shortened(e.name), e.array.dtype, shape_text(e.array.shape),
+                    std::to_string(e.compressed) + (e.deflated ? " (deflated)" : "")});
+  print("npz: " + plural(list.size(), "array") + "\n\n" + table(rows));
 }
 
 void show_npy(const std::string& path) {
@@ -132,6 +130,8 @@ void run_info(const std::string& path) {
   char start[9] = {};
   const std::size_t count = file.read_some(start, sizeof start);
   if (count >= 6 && std::string(start, 6) == "\x93NUMPY") return show_npy(path);
+  if (count >= 4 && (std::string(start, 4) == "PK\3\4" || std::string(start, 4) == "PK\5\6"))
+    return show_npz(path);
   const bool named = fs::path(path).extension() == ".safetensors";
   if (named || (count == 9 && start[8] == '{' && start[7] == 0)) return show_safetensors(path);
   show_csv(path);
@@ -141,7 +141,8 @@ void run_info(const std::string& path) {
 
 void add_info(Command& unroll) {
   const auto path = std::make_shared<std::string>();
-  Command info = unroll.subcommand("info", "what is in a safetensors, npy or csv file or in a run");
+  Command info =
+      unroll.subcommand("info", "what is in a safetensors, npz, npy or csv file or in a run");
   info.argument("PATH", *path, "a file, or the folder of a run of unroll train");
   info.footer("Examples:\n  unroll info run\n  unroll info run/model.safetensors");
   info.on_run([path] { run_info(*path); });

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <thread>
 
@@ -208,6 +209,8 @@ int run_command(int argc, char** argv, const std::function<void(Command&)>& desc
   } catch (const Error& error) {
     const std::string what = error.what();
     return complain(kFailed, what.starts_with("memory: ") ? what + kSmaller : what);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return complain(kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::exception& error) {
     return complain(kFailed, error.what());
   }

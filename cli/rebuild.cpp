@@ -45,7 +45,8 @@ Tensor rebuild(const Model& model, const Tensor& values, const RunConfig& config
   for (std::int64_t i = last_only ? (window - 1) * C : 0; i < T * C; i++)
     if (!std::isfinite(to[i]))
       throw Error("the reconstruction of step " + std::to_string(i / C) +
-                  " is not finite; train with a lower learning rate");
+                  " is not finite; look there for values far beyond those of the training, or " +
+                  "train with a lower learning rate");
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/plot.h"
 #include "cli/rebuild.h"
+#include "cli/run_folder.h"
 #include "cli/terminal.h"
 #include "core/view.h"
 #include "io/atomic_file.h"
@@ -56,7 +57,31 @@ void write_plot(const Arguments& arguments, const RunConfig& config, const Serie
   write_file(arguments.plot, to_svg(plot));
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  return fs::equivalent(a, b, error) ||
+         fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
+}
+
+// What would be written over what is read, or over each other.
+void check_outputs(const Arguments& a) {
+  for (const auto& [option, path] : {std::pair("--out", a.out), std::pair("--plot", a.plot)}) {
+    if (path.empty()) continue;
+    const auto refuse = [&, o = option, p = path](const std::string& what) {
+      throw UsageError(std::string(o) + " " + p + " " + what + "; take another name");
+    };
+    if (same_file(path, a.data)) refuse("is the series itself");
+    for (const char* file : kRunFiles)
+      if (same_file(path, (std::filesystem::path(a.directory) / file).string()))
+        refuse("belongs to the run");
+  }
+  if (!a.plot.empty() && same_file(a.out, a.plot))
+    throw UsageError("--out and --plot are the same file; take another name for one");
+}
+
 void run_reconstruct(const Arguments& arguments) {
+  check_outputs(arguments);
   const RunConfig config = load_config(arguments.directory);
   const Model model = Model::load(config, arguments.directory);
   const Series series = read_data(arguments.data, config);
@@ -70,7 +95,7 @@ void run_reconstruct(const Arguments& arguments) {
 
   std::vector<std::vector<std::string>> rows = {{"column", "NMSE"}};
   for (std::int64_t c = 0; c < series.channels(); c++)
-    rows.push_back({series.names[static_cast<std::size_t>(c)], number(score.nmse(c))});
+    rows.push_back({shortened(series.names[static_cast<std::size_t>(c)]), number(score.nmse(c))});
   if (series.channels() > 1) rows.push_back({"overall", number(score.nmse())});
   print(table(rows));
 }

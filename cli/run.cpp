@@ -49,6 +49,10 @@ std::int64_t shortest(const RunConfig& config) {
 
 }  // namespace
 
+std::string absolute_path(const std::string& data) {
+  return std::filesystem::absolute(data).lexically_normal().string();
+}
+
 Series read_data(const std::string& path, const RunConfig& config) {
   return read_series(path, config.columns, missing_of(config.missing));
 }

@@ -19,6 +19,9 @@
 
 namespace unroll::cli {
 
+/// As it is kept in config.json, so that a run can be resumed from any folder.
+std::string absolute_path(const std::string& data);
+
 /// The series that a config names, with its columns and treatment of missing values.
 Series read_data(const std::string& path, const RunConfig& config);
 

@@ -15,12 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFiles[] = {"config.json", "checkpoint.safetensors", "model.safetensors",
-                                  "metrics.csv"};
-
 // What AtomicFile leaves when the process is killed: NAME.tmp.<pid>.<n>.
 bool is_leftover(const std::string& name) {
-  for (const char* file : kFiles)
+  for (const char* file : kRunFiles)
     if (name.starts_with(std::string(file) + ".tmp.")) return true;
   return false;
 }
@@ -35,7 +32,7 @@ void RunFolder::check(const std::string& path, bool resume) {
       throw UsageError(path + " holds no run to resume; leave out --resume to start one");
     return;
   }
-  for (const char* file : kFiles)
+  for (const char* file : kRunFiles)
     if (fs::exists(fs::path(path) / file))
       throw UsageError(path + " holds a run already (" + file +
                        "); add --resume to go on with it, or take another --out");

@@ -7,6 +7,10 @@
 
 namespace unroll::cli {
 
+/// What a run leaves in its folder.
+inline constexpr const char* kRunFiles[] = {"config.json", "checkpoint.safetensors",
+                                            "model.safetensors", "metrics.csv"};
+
 class RunFolder {
  public:
   /// A new run: makes the folder; throws UsageError, naming the remedy, where it holds a run. To

@@ -35,6 +35,7 @@ const std::atomic<bool>* stop_on_signals() {
 
 void guard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of that file
   for (int descriptor = 0; descriptor <= 2; descriptor++)
     if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) ::open("/dev/null", O_RDWR);
 }

@@ -82,6 +82,11 @@ void run_study(Arguments& arguments) {
   if (arguments.seeds > 100000) throw UsageError("--seeds is above 100000");
   options.seeds = static_cast<int>(arguments.seeds);
   for (const std::string& model : arguments.models) options.models.push_back(model_kind(model));
+  const bool has_autoencoder =
+      options.models.empty() || std::find(options.models.begin(), options.models.end(),
+                                          ModelKind::autoencoder) != options.models.end();
+  if (options.cell && !has_autoencoder)
+    throw UsageError("--cell is the autoencoder's, which --model leaves out");
   // The folder is tried before the work, not after it.
   if (!arguments.json.empty()) AtomicFile("study", arguments.json);
   std::optional<Progress> progress;

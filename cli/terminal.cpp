@@ -1,10 +1,12 @@
 #include "cli/terminal.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -69,6 +71,27 @@ std::string duration(double seconds) {
   else
     std::snprintf(text, sizeof text, "%lld:%02lld", total / 60, total % 60);
   return text;
+}
+
+std::string shortened(std::string text) {
+  constexpr std::size_t most = 100;
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  if (text.size() <= most) return text;
+  std::size_t end = most;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) end--;  // no half of a character
+  return text.substr(0, end) + "...";
+}
+
+std::string in_shell(const std::string& text) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) ||
+           std::string_view("_-./+=:,@%").find(char(c)) != std::string_view::npos;
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

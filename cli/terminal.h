@@ -20,6 +20,11 @@ std::string number(double value);
 /// "1:05" or "2:03:04".
 std::string duration(double seconds);
 
+/// One line of at most 100 bytes without control characters, as names from files may hold.
+std::string shortened(std::string text);
+/// In quotes where a shell would take it for more than a word.
+std::string in_shell(const std::string& text);
+
 /// Rows of text in aligned columns under a header and a rule; the first column to the left, the
 /// others to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows);

@@ -83,7 +83,7 @@ void report(const TrainResult& result, const Model& model, const Data& data,
     text += "held-out NMSE " + number(score.nmse());
     if (config.columns.size() > 1)
       for (std::size_t c = 0; c < config.columns.size(); c++)
-        text += (c ? ", " : " (") + config.columns[c] + " " +
+        text += (c ? ", " : " (") + shortened(config.columns[c]) + " " +
                 number(score.nmse(static_cast<std::int64_t>(c)));
     text += config.columns.size() > 1 ? ")\n" : "\n";
   }
@@ -99,8 +99,9 @@ void run_train(const TrainingOptions& options) {
     options.require_agreement(config, directory);
   } else {
     options.require_data();
+    options.require_sense();
     config = options.config();
-    config.data = options.data();
+    config.data = absolute_path(options.data());
   }
   const std::string path = options.data().empty() ? config.data : options.data();
   const Series series = read_data(path, config);
@@ -127,7 +128,7 @@ void run_train(const TrainingOptions& options) {
   if (result.interrupted)
     throw Error("stopped after step " + std::to_string(result.state.step) + " of " +
                 std::to_string(config.train.steps) + ", with a checkpoint; go on with: unroll " +
-                "train --out " + directory + " --resume");
+                "train --out " + in_shell(directory) + " --resume");
   report(result, model, data, config, directory);
 }
 

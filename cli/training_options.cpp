@@ -161,6 +161,15 @@ void TrainingOptions::require_agreement(const RunConfig& config,
            text_of(config.train.steps) + " steps of " + text_of(per_epoch) + " an epoch");
 }
 
+void TrainingOptions::require_sense() const {
+  if (config_.validation + config_.test >= 1)
+    throw UsageError(
+        "--validation and --test leave nothing to train on: their sum must be below 1");
+  if (config_.model.code && config_.model.kind != ModelKind::autoencoder_last)
+    throw UsageError(std::string("--code is of autoencoder-last; ") + name(config_.model.kind) +
+                     " has a code of --hidden numbers");
+}
+
 void TrainingOptions::require_data() const {
   if (data_.empty()) throw UsageError("DATA is missing: name the csv or npy file to train on");
 }

@@ -36,6 +36,8 @@ class TrainingOptions {
   void require_agreement(const RunConfig& config, const std::string& directory) const;
   /// Throws UsageError where what a new run needs is missing.
   void require_data() const;
+  /// Throws UsageError for options that contradict each other.
+  void require_sense() const;
 
  private:
   // An option and its value in a config, as text.

@@ -61,6 +61,10 @@ void CsvRows::begin() {
                                                  : options_.header == CsvHeader::present;
   for (std::size_t i = 0; i < columns_.size(); i++)
     if (!header_ || columns_[i].name.empty()) columns_[i].name = std::to_string(i);
+  for (std::size_t i = 0; i < columns_.size(); i++)
+    if (!is_utf8(columns_[i].name))
+      file_.fail("the name of column " + std::to_string(i) +
+                 " is not UTF-8; save the file as UTF-8");
 }
 
 bool CsvRows::deduce_header() {

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include <fcntl.h>
@@ -57,6 +58,14 @@ void InputFile::read(void* target, std::size_t bytes) {
 void InputFile::seek(std::uint64_t position) {
   if (position > size_) fail("is truncated: it ends before byte " + std::to_string(position));
   position_ = position;
+}
+
+bool is_utf8(std::string_view text) {
+  try {
+    return !nlohmann::json(text).dump().empty();
+  } catch (const nlohmann::json::exception&) {
+    return false;
+  }
 }
 
 std::string in_quotes(std::string_view text) {

@@ -45,5 +45,7 @@ class InputFile final : public ByteSource {
 /// A text from a file made fit for a one-line message: in single quotes, control characters
 /// escaped, cut after 60 bytes.
 std::string in_quotes(std::string_view text);
+/// Whether it is well-formed UTF-8.
+bool is_utf8(std::string_view text);
 
 }  // namespace unroll

@@ -59,14 +59,6 @@ Tensor read_member(InputFile& file, const ZipEntry& entry) {
   return x;
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    return !nlohmann::json(text).dump().empty();
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-}
-
 void check_content(const std::string& path, const std::vector<NamedTensor>& tensors) {
   std::unordered_set<std::string_view> names;
   for (const NamedTensor& entry : tensors) {

@@ -29,8 +29,8 @@ std::string in(const std::string& directory, const char* file) {
 Json parse(const std::string& path, const std::string& text) {
   try {
     return Json::parse(text);
-  } catch (const Json::exception& e) {
-    fail("load", path + " is not valid JSON: " + e.what());
+  } catch (const Json::exception&) {
+    fail("load", path + " is not valid JSON; restore the file, or train anew");
   }
 }
 
@@ -52,15 +52,58 @@ Json to_json(const ModelOptions& m) {
           {"forget_bias", m.init.forget_bias}};
 }
 
-ModelOptions model_from(const Json& j) {
+// The members of an object of config.json; an Error names the one that is not as it should be.
+class Members {
+ public:
+  Members(std::string path, const Json& object) : path_(std::move(path)), object_(object) {}
+
+  template <class T>
+  void get(const char* key, T& to) const {
+    const auto found = object_.find(key);
+    if (found == object_.end()) refuse(std::string("has no ") + key);
+    // A fraction is no whole number, and true is no number.
+    const bool whole = std::is_integral_v<T> && !std::is_same_v<T, bool>;
+    if ((whole && !found->is_number_integer()) || (found->is_boolean() && !std::is_same_v<T, bool>))
+      refuse(std::string(key) + " is " + found->dump() + ", which is not of its type");
+    try {
+      found->get_to(to);
+    } catch (const Json::exception&) {
+      refuse(std::string(key) + " is " + found->dump() + ", which is not of its type");
+    }
+  }
+  template <class T>
+  T get(const char* key) const {
+    T value{};
+    get(key, value);
+    return value;
+  }
+  Members object(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end() || !found->is_object()) refuse(std::string("has no ") + key);
+    return {path_, *found};
+  }
+  void require(bool good, const char* key) const {
+    if (!good)
+      refuse(std::string(key) + " is " + object_.at(key).dump() + ", which is out of range");
+  }
+  [[noreturn]] void refuse(const std::string& what) const {
+    fail("load", path_ + ": " + what + "; restore the file, or train anew");
+  }
+
+ private:
+  std::string path_;
+  const Json& object_;
+};
+
+ModelOptions model_from(const Members& j) {
   ModelOptions m;
-  m.kind = model_kind(j.at("kind").get<std::string>());
-  m.cell = cell_type(j.at("cell").get<std::string>());
-  j.at("inputs").get_to(m.inputs);
-  j.at("hidden").get_to(m.hidden);
-  j.at("code").get_to(m.code);
-  j.at("orthogonal").get_to(m.init.orthogonal);
-  j.at("forget_bias").get_to(m.init.forget_bias);
+  m.kind = model_kind(j.get<std::string>("kind"));
+  m.cell = cell_type(j.get<std::string>("cell"));
+  j.get("inputs", m.inputs);
+  j.get("hidden", m.hidden);
+  j.get("code", m.code);
+  j.get("orthogonal", m.init.orthogonal);
+  j.get("forget_bias", m.init.forget_bias);
   return m;
 }
 
@@ -76,17 +119,25 @@ Json to_json(const TrainOptions& t) {
           {"checkpoint_seconds", t.checkpoint_seconds}};
 }
 
-TrainOptions train_from(const Json& j) {
+TrainOptions train_from(const Members& j) {
   TrainOptions t;
-  j.at("steps").get_to(t.steps);
-  j.at("steps_per_epoch").get_to(t.steps_per_epoch);
-  j.at("lr").get_to(t.lr);
-  j.at("final_fraction").get_to(t.final_fraction);
-  j.at("clip").get_to(t.clip);
-  j.at("validate_every").get_to(t.validate_every);
-  j.at("patience").get_to(t.patience);
-  j.at("checkpoint_every").get_to(t.checkpoint_every);
-  j.at("checkpoint_seconds").get_to(t.checkpoint_seconds);
+  j.get("steps", t.steps);
+  j.get("steps_per_epoch", t.steps_per_epoch);
+  j.get("lr", t.lr);
+  j.get("final_fraction", t.final_fraction);
+  j.get("clip", t.clip);
+  j.get("validate_every", t.validate_every);
+  j.get("patience", t.patience);
+  j.get("checkpoint_every", t.checkpoint_every);
+  j.get("checkpoint_seconds", t.checkpoint_seconds);
+  j.require(t.steps >= 1, "steps");
+  j.require(t.steps_per_epoch >= 1, "steps_per_epoch");
+  j.require(t.lr >= 0, "lr");
+  j.require(t.final_fraction >= 0, "final_fraction");
+  j.require(t.clip >= 0, "clip");
+  j.require(t.validate_every >= 0, "validate_every");
+  j.require(t.patience >= 0, "patience");
+  j.require(t.checkpoint_every >= 0, "checkpoint_every");
   return t;
 }
 
@@ -128,41 +179,43 @@ void save_config(const std::string& directory, const RunConfig& c) {
                {"data", c.data},
                {"digest", c.digest},
                {"missing", c.missing}};
-  write_file(in(directory, kConfig), j.dump(2) + "\n");
+  // A path need not be UTF-8, which JSON must be.
+  write_file(in(directory, kConfig), j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 RunConfig load_config(const std::string& directory) {
   const std::string path = in(directory, kConfig);
-  const Json j = parse(path, read_text(path));
+  const Json json = parse(path, read_text(path));
+  const Members j(path, json);
+  if (!json.is_object()) j.refuse("is no object");
+  if (const auto format = j.get<std::int64_t>("format"); format != kFormat)
+    fail("load", path + " has format " + std::to_string(format) + "; this program reads format " +
+                     std::to_string(kFormat));
   RunConfig c;
-  try {
-    if (const int format = j.at("format").get<int>(); format != kFormat)
-      fail("load", path + " has format " + std::to_string(format) + "; this program reads format " +
-                       std::to_string(kFormat));
-    c.model = model_from(j.at("model"));
-    c.train = train_from(j.at("train"));
-    j.at("columns").get_to(c.columns);
-    j.at("mean").get_to(c.mean);
-    j.at("sd").get_to(c.sd);
-    j.at("window").get_to(c.window);
-    j.at("batch").get_to(c.batch);
-    j.at("stride").get_to(c.stride);
-    j.at("variable_lengths").get_to(c.variable_lengths);
-    j.at("validation").get_to(c.validation);
-    j.at("test").get_to(c.test);
-    const std::string dtype = j.at("dtype").get<std::string>();
-    c.dtype = dtype == name(Dtype::float64) ? Dtype::float64 : Dtype::float32;
-    if (dtype != name(c.dtype)) fail("load", path + ": dtype " + dtype + " is no real type");
-    j.at("digest").get_to(c.digest);
-    j.at("seed").get_to(c.seed);
-    j.at("data").get_to(c.data);
-    j.at("missing").get_to(c.missing);
-  } catch (const Json::exception& e) {
-    fail("load", path + " lacks something: " + e.what());
-  }
+  c.model = model_from(j.object("model"));
+  c.train = train_from(j.object("train"));
+  j.get("columns", c.columns);
+  j.get("mean", c.mean);
+  j.get("sd", c.sd);
+  j.get("window", c.window);
+  j.get("batch", c.batch);
+  j.get("stride", c.stride);
+  j.get("variable_lengths", c.variable_lengths);
+  j.get("validation", c.validation);
+  j.get("test", c.test);
+  const auto dtype = j.get<std::string>("dtype");
+  c.dtype = dtype == name(Dtype::float64) ? Dtype::float64 : Dtype::float32;
+  if (dtype != name(c.dtype)) fail("load", path + ": dtype " + dtype + " is no real type");
+  j.get("digest", c.digest);
+  j.get("seed", c.seed);
+  j.get("data", c.data);
+  j.get("missing", c.missing);
+  j.require(c.window >= 1, "window");
+  j.require(c.batch >= 1, "batch");
+  j.require(c.stride >= 1, "stride");
+  j.require(c.missing == "error" || c.missing == "drop" || c.missing == "interpolate", "missing");
   if (c.columns.size() != c.mean.size() || c.columns.size() != c.sd.size() ||
-      c.model.inputs != static_cast<std::int64_t>(c.columns.size()) || c.window < 1 ||
-      c.batch < 1 || c.stride < 1)
+      c.model.inputs != static_cast<std::int64_t>(c.columns.size()))
     fail("load", path + ": columns, mean, sd and inputs do not fit each other");
   return c;
 }

@@ -1,5 +1,6 @@
 #include "models/reconstruction.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "autograd/attention.h"
@@ -42,6 +43,11 @@ Value value_in(const std::pair<Value, const char*> (&table)[count], const char* 
 }
 
 const ModelOptions& checked(const ModelOptions& options) {
+  constexpr std::int64_t most = 1 << 20;  // beyond, weights would need terabytes
+  const std::int64_t largest = std::max({options.inputs, options.hidden, options.code});
+  if (largest > most)
+    fail("model",
+         "a size of " + std::to_string(largest) + " is above the limit of " + std::to_string(most));
   if (options.inputs < 1 || options.hidden < 1 || options.code < 0)
     fail("model", "inputs " + std::to_string(options.inputs) + ", hidden " +
                       std::to_string(options.hidden) + " and code " + std::to_string(options.code) +

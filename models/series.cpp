@@ -91,6 +91,10 @@ Series read_series(const std::string& path, const std::vector<std::string>& colu
                    Missing missing) {
   if (is_npy(path)) return read_npy_series(path, columns);
   CsvTable table = read_csv(path, {.columns = columns, .missing = missing});
+  for (const std::string& name : table.names)
+    if (std::count(table.names.begin(), table.names.end(), name) > 1)
+      refuse(path, "has more than one column " + in_quotes(name) +
+                       "; give each a name of its own, or choose others by name");
   return {std::move(table.values), std::move(table.names)};
 }
 

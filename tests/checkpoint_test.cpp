@@ -75,7 +75,7 @@ TEST(Checkpoint, ABadConfigIsRefused) {
   testing::write_bytes(path, "{\"model\":");
   EXPECT_ERROR(load_config(directory), "config.json", "JSON");
   testing::write_bytes(path, "[]");
-  EXPECT_ERROR(load_config(directory), "config.json", "lacks");
+  EXPECT_ERROR(load_config(directory), "config.json", "is no object");
   RunConfig c = some_config();
   c.sd.pop_back();
   save_config(directory, c);

@@ -218,6 +218,62 @@ TEST_F(Cli, DivergenceNamesTheStepAndKeepsNoBadCheckpoint) {
   EXPECT_FALSE(fs::exists(folder / "run/checkpoint.safetensors"));
 }
 
+TEST_F(Cli, ReconstructWritesOverNothingThatItReads) {
+  ASSERT_EQ(unroll_command(training("run", {"--steps", "3"})).code, 0);
+  const std::string run = folder / "run", data = folder / "waves.csv", back = folder / "back.csv";
+  const std::string series = read_bytes(data), model = read_bytes(run + "/model.safetensors");
+  const auto reconstruct = [&](const Arguments& more) {
+    return unroll_command(Arguments{"reconstruct", run, data} + more);
+  };
+  expect_failure(reconstruct({"--out", data}), 2, {"--out", "the series itself"});
+  expect_failure(reconstruct({"--out", (folder / "./waves.csv")}), 2, {"the series itself"});
+  expect_failure(reconstruct({"--out", run + "/model.safetensors"}), 2, {"belongs to the run"});
+  expect_failure(reconstruct({"--out", back, "--plot", run + "/config.json"}), 2, {"--plot"});
+  expect_failure(reconstruct({"--out", back, "--plot", back}), 2, {"--out and --plot"});
+  EXPECT_EQ(read_bytes(data), series);
+  EXPECT_EQ(read_bytes(run + "/model.safetensors"), model);
+}
+
+TEST_F(Cli, NamesOfColumns) {
+  const auto train = [&](const std::string& text) {
+    testing::write_bytes(folder / "names.csv", text + "\n1,2\n3,5\n4,4\n");
+    return unroll_command({"train", folder / "names.csv", "--window", "1", "--steps", "1", "--test",
+                           "0", "--validation", "0", "--out", folder / "named"});
+  };
+  expect_failure(train("a,a"), 1, {"names.csv", "more than one column 'a'"});
+  expect_failure(train("a,\xe9"), 1, {"names.csv", "column 1", "UTF-8"});
+  EXPECT_FALSE(fs::exists(folder / "named"));
+}
+
+TEST_F(Cli, AConfigThatSaysNonsenseIsRefusedByName) {
+  ASSERT_EQ(unroll_command(training("run", {"--steps", "2"})).code, 0);
+  const std::string path = folder / "run/config.json", good = read_bytes(path);
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const std::size_t at = text.find("\"" + from + "\": ");
+    text.replace(at, text.find_first_of(",\n", at) - at, "\"" + from + "\": " + to);
+    testing::write_bytes(path, text);
+    return unroll_command({"train", "--resume", "--out", folder / "run"});
+  };
+  for (const auto& [key, value] :
+       std::vector<std::pair<const char*, const char*>>{{"steps_per_epoch", "0"},
+                                                        {"seed", "3.5"},
+                                                        {"inputs", "null"},
+                                                        {"missing", "\"x\""},
+                                                        {"final_fraction", "-1"},
+                                                        {"format", "true"},
+                                                        {"window", "\"w\""}})
+    expect_failure(with(key, value), 1, {"config.json", key});
+  testing::write_bytes(path, good.substr(0, good.size() / 2));
+  expect_failure(unroll_command({"info", folder / "run"}), 1, {"config.json", "JSON"});
+}
+
+TEST_F(Cli, ResumesFromAnotherFolder) {
+  const Finished done = unroll_command(training("run", {"--steps", "2"}));
+  ASSERT_EQ(done.code, 0);
+  EXPECT_NE(read_bytes(folder / "run/config.json").find("\"data\": \"/"), std::string::npos);
+}
+
 TEST_F(Cli, ARunIsNeitherOverwrittenNorChanged) {
   ASSERT_EQ(unroll_command(training("run", {"--epochs", "2"})).code, 0);
   const std::string run = folder / "run", before = read_bytes(run + "/model.safetensors");
@@ -243,6 +299,22 @@ TEST_F(Cli, ThreadsDoNotChangeABit) {
     ASSERT_EQ(done.code, 0) << done.err;
   }
   expect_same_run("1", "2");
+}
+
+// Killed when only the first of the three runs was there: the others have their own cells.
+TEST_F(Cli, CompareResumesWithoutTheOtherRuns) {
+  const auto compare = [&](const std::string& out, const Arguments& more) {
+    const Finished done = unroll_command(Arguments{"compare", "--out", folder / out} + more);
+    ASSERT_EQ(done.code, 0) << done.err;
+  };
+  const Arguments options = {waves(), "--window", "12", "--hidden", "4", "--steps", "20"};
+  compare("whole", options);
+  compare("killed", options);
+  for (const char* model : {"decoder", "attention"})
+    fs::remove_all(folder / ("killed/" + std::string(model)));
+  compare("killed", {"--resume"});
+  for (const char* model : {"autoencoder", "decoder", "attention"})
+    expect_same_run(std::string("whole/") + model, std::string("killed/") + model);
 }
 
 // Killed at several moments, among them within the first steps, resumed each time.
