@@ -28,7 +28,9 @@ struct GruForward {
   const Real* b_ih = nullptr;  // [3H], or null for zero
   const Real* b_hh = nullptr;  // [3H], or null for zero
   Real* h;                     // [T+1,N,H], rows h_stride apart; h[0] is read, h[1..T] written
-  Real* h_n = nullptr;         // [N,H] after the last valid step, or null if not wanted
+  Real* y = nullptr;           // [T,N,H] in time, rows y_stride apart, or null if not wanted:
+  std::int64_t y_stride = 0;   // not reversed, h[1..T] says the same; 0 means H
+  Real* h_n = nullptr;         // [N,H] after the run's last step, or null if not wanted
   Real* saved = nullptr;       // gru_sizes().saved, or null in inference
   Real* scratch;               // gru_sizes().forward_scratch
 };
@@ -44,7 +46,7 @@ struct GruPullback {
   const Real* h;               // [T+1,N,H], rows h_stride apart
   const Real* saved;           // as the forward pass left it
 
-  const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of h[1..T]
+  const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of y
   std::int64_t dy_stride = 0;  // 0 means H
   const Real* dh_n = nullptr;  // [K,N,H]
 
@@ -77,7 +79,7 @@ struct GruPushforward {
   const Real* db_ih = nullptr;  // [K,3H]
   const Real* db_hh = nullptr;  // [K,3H]
 
-  Real* dy = nullptr;          // [K,T,N,H], rows dy_stride apart: tangent of h[1..T]
+  Real* dy = nullptr;          // [K,T,N,H], rows dy_stride apart: tangent of y
   std::int64_t dy_stride = 0;  // 0 means H
   Real* dh_n = nullptr;        // [K,N,H]
 

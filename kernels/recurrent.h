@@ -9,6 +9,10 @@
 // the other steps ("padding") are never read, h and c there are zero, dx there is zero (unchanged
 // where dx is added to), and a sequence of length 0 ends in its initial state.
 //
+// Reversed, a sequence runs from its last valid step to its first. What belongs to a step in time
+// keeps its place: x, y, and the cotangents and tangents of both. The states follow the run: h[0]
+// is the initial state, h[1] what the last valid step left, h[length] what the first did.
+//
 // Results are the same bits for any number of threads. The kernels never allocate and never throw.
 // They may be called from several threads on distinct outputs; inside a parallel region they run on
 // the calling thread alone.
@@ -27,6 +31,7 @@ struct RecurrentShape {
   std::int64_t K = 1;         // directions of one pullback or pushforward
   LengthsView lengths = {};   // default: every sequence has T steps
   std::int64_t h_stride = 0;  // elements between the rows of h; 0 means H
+  bool reverse = false;       // run each sequence from its last valid step to its first
 };
 
 // Sizes of the buffers that the caller provides, in elements of the real type. All must be aligned

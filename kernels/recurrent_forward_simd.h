@@ -44,6 +44,7 @@ class RecurrentForward {
         panels_(shape, args.scratch),
         saved_(saved),
         h_stride_(shape.h_stride ? shape.h_stride : shape.H),
+        y_stride_(args.y_stride ? args.y_stride : shape.H),
         stride_(gate_input_stride<S, Layout>(shape)) {
     inputs_[0] = args.scratch + rounded_up(GatePanels<S, Layout>::size(shape), 16);
     inputs_[1] = inputs_[0] + shape.N * stride_;
@@ -80,7 +81,7 @@ class RecurrentForward {
   void load_inputs(Index t, RowRange rows) const {
     for (Index j = rows.begin; j < rows.end; ++j) {
       const Index n = sequences_.index(j);
-      copy_row(input(t, j), args_.x + (t * shape_.N + n) * shape_.I, shape_.I);
+      copy_row(input(t, j), args_.x + sequences_.row(t, n) * shape_.I, shape_.I);
       input(t, j)[shape_.I] = 1;
     }
   }
@@ -118,6 +119,10 @@ class RecurrentForward {
                                       S::load(input(t, rows.begin + r) + state));
       S::store(input(t + 1, rows.begin + r) + state, after);
       store_part<S>(h(t + 1, place.n) + unit, after, place.count);
+      if (args_.y) {
+        Real* y = args_.y + sequences_.row(t, place.n) * y_stride_;
+        store_part<S>(y + unit, after, place.count);
+      }
     }
   }
 
@@ -126,7 +131,10 @@ class RecurrentForward {
     for (Index j = rows.begin; j < rows.end; ++j) {
       const Index n = sequences_.index(j), length = sequences_.length(n);
       if (args_.h_n) copy_row(args_.h_n + n * shape_.H, h(length, n), shape_.H);
-      for (Index t = length; t < shape_.T; ++t) zero_row(h(t + 1, n), shape_.H);
+      for (Index t = length; t < shape_.T; ++t) {
+        zero_row(h(t + 1, n), shape_.H);
+        if (args_.y) zero_row(args_.y + (t * shape_.N + n) * y_stride_, shape_.H);
+      }
       Cell::finish(shape_, args_, n, length);
     }
   }
@@ -136,7 +144,7 @@ class RecurrentForward {
   const Sequences sequences_;
   const GatePanels<S, Layout> panels_;
   Real* const saved_;
-  const Index h_stride_, stride_;
+  const Index h_stride_, y_stride_, stride_;
   Real* inputs_[2];
 };
 

@@ -236,7 +236,8 @@ class RecurrentPullback {
         p.out_stride = width;
         w_ih_.template multiply<Left::row_major>(q, p);
         for_rows(some, [&](Index row, Index k, Index n, Index) {
-          Real* dx = args_.dx + ((k * shape_.T + t) * shape_.N + n) * shape_.I + q * width;
+          const Index at = k * shape_.T * shape_.N + sequences_.row(t, n);
+          Real* dx = args_.dx + at * shape_.I + q * width;
           blend_row<S>(dx, out + (row - first) * width, args_.beta_dx, w_ih_.columns_in(q));
         });
       }
@@ -266,12 +267,14 @@ class RecurrentPullback {
       place.n = n;
       Cell::prepare(shape_, args_, place, d_gates + row * G::row);
     });
-    const Real* const dy = args_.dy ? args_.dy + t * shape_.N * dy_stride_ + unit : nullptr;
-    const Index dy_direction = shape_.T * shape_.N * dy_stride_;
+    const Real* const dy = args_.dy ? args_.dy + unit : nullptr;
     for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
       auto d = S::load(dh(row) + unit);
-      if (dy) d += load_part<S>(dy + k * dy_direction + n * dy_stride_, place.count);
+      if (dy) {
+        const Index at = k * shape_.T * shape_.N + sequences_.row(t, n);
+        d += load_part<S>(dy + at * dy_stride_, place.count);
+      }
       const auto carried = Cell::step(shape_, args_, place, saved ? saved + j * G::row : nullptr, d,
                                       dc(row) + unit, d_gates + row * G::row);
       if (Layout::carries_state) S::store(dh(row) + unit, carried);

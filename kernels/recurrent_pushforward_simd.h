@@ -113,14 +113,14 @@ class RecurrentPushforward {
       const Index n = sequences_.index(j);
       for (Index k = 0; k < run.count; ++k) {
         Real* to = tangent(t, j * run.count + k);
-        const Index row = ((run.first + k) * shape_.T + t) * shape_.N + n;
+        const Index row = (run.first + k) * shape_.T * shape_.N + sequences_.row(t, n);
         if (args_.dx) copy_row(to, args_.dx + row * I, I);
         if (!args_.dx) zero_row(to, I);
         to[I] = 0;
       }
       if (!moving_weights_) continue;
       Real* to = inputs_ + j * stride_;
-      if (args_.dw_ih) copy_row(to, args_.x + (t * shape_.N + n) * I, I);
+      if (args_.dw_ih) copy_row(to, args_.x + sequences_.row(t, n) * I, I);
       if (!args_.dw_ih) zero_row(to, I);
       to[I] = 1;
       if (args_.dw_hh) copy_row(to + I + 1, args_.h + (t * shape_.N + n) * h_stride_, shape_.H);
@@ -161,8 +161,8 @@ class RecurrentPushforward {
                      S::load(tangent(t, row) + state), carry(row) + place.unit);
       S::store(tangent(t + 1, row) + state, after);
       if (!args_.dy) continue;
-      Real* dy = args_.dy + ((k * shape_.T + t) * shape_.N + place.n) * dy_stride_;
-      store_part<S>(dy + place.unit, after, place.count);
+      const Index at = k * shape_.T * shape_.N + sequences_.row(t, place.n);
+      store_part<S>(args_.dy + at * dy_stride_ + place.unit, after, place.count);
     }
   }
 

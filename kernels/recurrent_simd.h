@@ -40,7 +40,8 @@ inline Index rounded_up(Index n, Index multiple) {
 // The sequences of a batch, in sorted order where lengths are given.
 class Sequences {
  public:
-  explicit Sequences(const RecurrentShape& shape) : view_(shape.lengths), T_(shape.T), N_(shape.N) {
+  explicit Sequences(const RecurrentShape& shape)
+      : view_(shape.lengths), T_(shape.T), N_(shape.N), reverse_(shape.reverse) {
     total_ = T_ * N_;
     if (!view_.length) return;
     total_ = 0;
@@ -54,10 +55,13 @@ class Sequences {
   }
   Index index(Index sorted) const { return view_.order ? view_.order[sorted] : sorted; }
   Index length(Index n) const { return view_.length ? view_.length[n] : T_; }
+  // Where step t of the run of sequence n lies in time, as a row of [T,N].
+  Index row(Index t, Index n) const { return (reverse_ ? length(n) - 1 - t : t) * N_ + n; }
 
  private:
   LengthsView view_;
   Index T_, N_, total_;
+  bool reverse_;
 };
 
 // Where a team waits for its last member. A waiting thread soon gives way: on a machine that is

@@ -101,9 +101,9 @@ class WeightGradients {
     for (Index t = chunk.begin; t < chunk.end; row += sequences_.active(t), ++t) {
       if (t % team.size != team.index) continue;
       for (Index j = 0; j < sequences_.active(t); ++j) {
-        const Index at = t * shape_.N + sequences_.index(j);
-        if (args_.dw_ih) to_x.set_row(row + j, args_.x + at * shape_.I);
-        if (args_.dw_hh) to_h.set_row(row + j, args_.h + at * h_stride);
+        const Index n = sequences_.index(j);
+        if (args_.dw_ih) to_x.set_row(row + j, args_.x + sequences_.row(t, n) * shape_.I);
+        if (args_.dw_hh) to_h.set_row(row + j, args_.h + (t * shape_.N + n) * h_stride);
       }
     }
   }

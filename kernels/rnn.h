@@ -29,7 +29,9 @@ struct RnnForward {
   const Real* b_ih = nullptr;  // [H], or null for zero
   const Real* b_hh = nullptr;  // [H], or null for zero
   Real* h;                     // [T+1,N,H], rows h_stride apart; h[0] is read, h[1..T] written
-  Real* h_n = nullptr;         // [N,H] after the last valid step, or null if not wanted
+  Real* y = nullptr;           // [T,N,H] in time, rows y_stride apart, or null if not wanted:
+  std::int64_t y_stride = 0;   // not reversed, h[1..T] says the same; 0 means H
+  Real* h_n = nullptr;         // [N,H] after the run's last step, or null if not wanted
   Real* scratch;               // rnn_sizes().forward_scratch
 };
 
@@ -43,7 +45,7 @@ struct RnnPullback {
   const Real* w_hh;            // [H,H]
   const Real* h;               // [T+1,N,H], rows h_stride apart
 
-  const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of h[1..T]
+  const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of y
   std::int64_t dy_stride = 0;  // 0 means H
   const Real* dh_n = nullptr;  // [K,N,H]
 
@@ -75,7 +77,7 @@ struct RnnPushforward {
   const Real* db_ih = nullptr;  // [K,H]
   const Real* db_hh = nullptr;  // [K,H]
 
-  Real* dy = nullptr;          // [K,T,N,H], rows dy_stride apart: tangent of h[1..T]
+  Real* dy = nullptr;          // [K,T,N,H], rows dy_stride apart: tangent of y
   std::int64_t dy_stride = 0;  // 0 means H
   Real* dh_n = nullptr;        // [K,N,H]
 

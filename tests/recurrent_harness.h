@@ -59,16 +59,20 @@ class Harness {
     if (!p.lengths.empty()) lengths_ = Lengths(p.lengths);
   }
 
-  std::int64_t h_stride = 0, dy_stride = 0;
+  std::int64_t h_stride = 0, y_stride = 0, dy_stride = 0;
   Problem p;
   Inputs<Real> in;
   std::vector<Real> h, c, h_n, c_n;  // h is [T+1,N,h_stride]
+  std::vector<Real> y_rows;          // [T,N,y_stride]; empty where h[1..T] says it
 
-  // h[1..T] without its row stride.
+  // The outputs without their row stride.
   std::vector<Real> y() const {
     std::vector<Real> result;
-    for (std::int64_t row = p.N; row < (p.T + 1) * p.N; ++row) {
-      const auto begin = h.begin() + row * stride();
+    const auto& rows = y_rows.empty() ? h : y_rows;
+    const std::int64_t stride = y_rows.empty() ? state_stride() : out_stride();
+    const std::int64_t first = y_rows.empty() ? p.N : 0;
+    for (std::int64_t row = first; row < first + p.T * p.N; ++row) {
+      const auto begin = rows.begin() + row * stride;
       result.insert(result.end(), begin, begin + p.H);
     }
     return result;
@@ -76,10 +80,11 @@ class Harness {
 
   void forward(bool save = true) {
     const Real unset = std::numeric_limits<Real>::quiet_NaN();
-    h.assign((p.T + 1) * p.N * stride(), unset);
+    h.assign((p.T + 1) * p.N * state_stride(), unset);
+    y_rows.assign(p.reverse || y_stride ? p.T * p.N * out_stride() : 0, unset);
     c.assign((p.T + 1) * p.N * p.H, unset);
     for (std::int64_t n = 0; n < p.N; ++n) {
-      std::copy_n(in.h0.begin() + n * p.H, p.H, h.begin() + n * stride());
+      std::copy_n(in.h0.begin() + n * p.H, p.H, h.begin() + n * state_stride());
     }
     std::copy(in.c0.begin(), in.c0.end(), c.begin());
     h_n.assign(p.N * p.H, unset);
@@ -91,6 +96,7 @@ class Harness {
       args.x = in.x.data(), args.w_ih = in.w_ih.data(), args.w_hh = in.w_hh.data();
       args.b_ih = or_null(in.b_ih), args.b_hh = or_null(in.b_hh);
       args.h = h.data(), args.h_n = h_n.data(), args.scratch = scratch.data();
+      args.y = or_null(y_rows), args.y_stride = y_stride;
       if constexpr (requires { args.saved; }) args.saved = save ? saved_->data() : nullptr;
       if constexpr (requires { args.c; }) args.c = c.data(), args.c_n = c_n.data();
       kernel(shape, args);
@@ -186,12 +192,20 @@ class Harness {
   }
 
  private:
-  std::int64_t stride() const { return h_stride ? h_stride : p.H; }
+  std::int64_t state_stride() const { return h_stride ? h_stride : p.H; }
+  std::int64_t out_stride() const { return y_stride ? y_stride : p.H; }
 
   RecurrentShape shape(std::int64_t K) const {
     LengthsView view;
     if (lengths_) view = lengths_.view("test", p.T, p.N);
-    return {.T = p.T, .N = p.N, .I = p.I, .H = p.H, .K = K, .lengths = view, .h_stride = h_stride};
+    return {.T = p.T,
+            .N = p.N,
+            .I = p.I,
+            .H = p.H,
+            .K = K,
+            .lengths = view,
+            .h_stride = h_stride,
+            .reverse = p.reverse};
   }
   RnnShape rnn_shape(std::int64_t K) const {
     const RnnActivation activation = p.cell == Cell::tanh   ? RnnActivation::tanh

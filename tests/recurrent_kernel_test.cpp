@@ -20,11 +20,12 @@ std::string name_of(const Problem& p) {
   std::string text = std::string(names[int(p.cell)]) + " T" + std::to_string(p.T) + " N" +
                      std::to_string(p.N) + " I" + std::to_string(p.I) + " H" + std::to_string(p.H);
   for (std::int64_t length : p.lengths) text += " " + std::to_string(length);
-  return text;
+  return p.reverse ? text + " reversed" : text;
 }
 
 // T, N, I and H of 1; H around and off the lanes of every instruction set; more rows than a tile
-// and than a block of rows; a chunk that ends within the sequence; lengths with zeros and ties.
+// and than a block of rows; a chunk that ends within the sequence; lengths with zeros and ties;
+// sequences that run backwards.
 std::vector<Problem> problems(Cell cell) {
   return {{cell, 1, 1, 1, 1},
           {cell, 3, 1, 2, 4},
@@ -37,7 +38,13 @@ std::vector<Problem> problems(Cell cell) {
           {cell, 5, 4, 2, 6, {5, 0, 3, 1}},
           {cell, 4, 6, 1, 9, {2, 4, 2, 0, 3, 4}},
           {cell, 6, 3, 2, 3, {2, 1, 2}},
-          {cell, 3, 2, 2, 3, {0, 0}}};
+          {cell, 3, 2, 2, 3, {0, 0}},
+          {cell, 1, 1, 1, 1, {}, true},
+          {cell, 5, 3, 3, 5, {}, true},
+          {cell, 40, 30, 1, 2, {}, true},
+          {cell, 4, 6, 4, 9, {2, 4, 2, 0, 3, 4}, true},
+          {cell, 6, 3, 2, 17, {2, 1, 2}, true},
+          {cell, 3, 2, 2, 3, {0, 0}, true}};
 }
 
 template <class Real>
@@ -338,40 +345,46 @@ TEST_P(RecurrentKernel, PaddingIsNeverRead) {
   });
 }
 
+// The outputs and their cotangents may be a part of wider rows: both directions of a layer are.
+void check_row_strides(const Problem& p) {
+  Harness<float> dense(p, inputs<float>(p, 10)), strided(p, inputs<float>(p, 10));
+  strided.h_stride = 11, strided.y_stride = 13, strided.dy_stride = 9;
+  dense.forward();
+  strided.forward();
+  expect_same_bits(forward_outputs(dense), forward_outputs(strided), "forward");
+  const auto expect_gaps = [&](const std::vector<float>& rows, std::size_t stride) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(std::isnan(rows[i]), i % stride >= std::size_t(p.H)) << i;
+    }
+  };
+  expect_gaps(strided.h, 11);
+  expect_gaps(strided.y_rows, 13);
+  const Outputs<float> u = cotangents<float>(p, 120);
+  Outputs<float> wide_u = u;
+  wide_u.y.assign(p.T * p.N * 9, std::numeric_limits<float>::quiet_NaN());
+  for (std::int64_t row = 0; row < p.T * p.N; ++row) {
+    std::copy_n(u.y.begin() + row * p.H, p.H, wide_u.y.begin() + row * 9);
+  }
+  const Inputs<float> want = dense.pull(1, u), v = inputs<float>(p, 130);
+  expect_same_bits(want, strided.pull(1, wide_u), "pullback");
+  const Outputs<float> want_push = dense.push(1, v), push = strided.push(1, v);
+  expect_gaps(push.y, 9);
+  for (std::int64_t row = 0; row < p.T * p.N; ++row) {
+    for (int u_ = 0; u_ < p.H; ++u_) EXPECT_EQ(push.y[row * 9 + u_], want_push.y[row * p.H + u_]);
+  }
+}
+
 TEST_P(RecurrentKernel, RowStridesLeaveTheGapsAlone) {
-  const Problem p{GetParam(), 4, 5, 2, 7, {4, 1, 3, 0, 2}};
-  for_each_isa([&] {
-    Harness<float> dense(p, inputs<float>(p, 10)), strided(p, inputs<float>(p, 10));
-    strided.h_stride = 11;
-    dense.forward();
-    strided.forward();
-    expect_same_bits(forward_outputs(dense), forward_outputs(strided), "forward");
-    for (std::size_t i = 0; i < strided.h.size(); ++i) {
-      EXPECT_TRUE(i % 11 < 7 || std::isnan(strided.h[i]));
-    }
-    const Outputs<float> u = cotangents<float>(p, 120);
-    Outputs<float> wide_u = u;
-    wide_u.y.assign(p.T * p.N * 9, std::numeric_limits<float>::quiet_NaN());
-    for (std::int64_t row = 0; row < p.T * p.N; ++row) {
-      std::copy_n(u.y.begin() + row * 7, 7, wide_u.y.begin() + row * 9);
-    }
-    const Inputs<float> want = dense.pull(1, u), v = inputs<float>(p, 130);
-    const Outputs<float> want_push = dense.push(1, v);
-    strided.dy_stride = 9;
-    expect_same_bits(want, strided.pull(1, wide_u), "pullback");
-    Outputs<float> push = strided.push(1, v);
-    for (std::int64_t row = 0; row < p.T * p.N; ++row) {
-      for (int u_ = 0; u_ < 7; ++u_) EXPECT_EQ(push.y[row * 9 + u_], want_push.y[row * 7 + u_]);
-      for (int gap = 7; gap < 9; ++gap) EXPECT_TRUE(std::isnan(push.y[row * 9 + gap]));
-    }
-  });
+  for (const bool reverse : {false, true}) {
+    for_each_isa([&] { check_row_strides({GetParam(), 4, 5, 2, 7, {4, 1, 3, 0, 2}, reverse}); });
+  }
 }
 
 TEST_P(RecurrentKernel, NanInTheDataIsSeenInTheOutput) {
   for_each_problem([](const Problem& p) {
     if (p.length(0) == 0) return;
     Harness<float> kernel(p, inputs<float>(p, 11));
-    kernel.in.x[0] = std::numeric_limits<float>::quiet_NaN();  // sequence 0, step 0
+    kernel.in.x[0] = std::numeric_limits<float>::quiet_NaN();  // sequence 0, step 0 in time
     kernel.forward();
     for (std::int64_t u = 0; u < p.H; ++u) EXPECT_TRUE(std::isnan(kernel.h_n[u]));
     if (p.N > 1) {
@@ -422,7 +435,8 @@ TEST_P(RecurrentKernel, BitsDoNotDependOnTheThreads) {
   std::vector<std::int64_t> lengths;
   for (std::int64_t n = 0; n < 41; ++n) lengths.push_back(n * 7 % 31);
   for (const Problem& p :
-       {Problem{GetParam(), 30, 41, 5, 36}, Problem{GetParam(), 30, 41, 5, 36, lengths}}) {
+       {Problem{GetParam(), 30, 41, 5, 36}, Problem{GetParam(), 30, 41, 5, 36, lengths},
+        Problem{GetParam(), 30, 41, 5, 36, lengths, true}}) {
     SCOPED_TRACE(name_of(p));
     for_each_isa([&] {
       Outputs<float> first_forward, first_push;

@@ -20,8 +20,13 @@ struct Problem {
   Cell cell;
   std::int64_t T, N, I, H;
   std::vector<std::int64_t> lengths = {};  // empty: all T
+  bool reverse = false;                    // from the last valid step to the first
   std::int64_t length(std::int64_t n) const { return lengths.empty() ? T : lengths[n]; }
   std::int64_t gates() const { return gates_of(cell); }
+  // Where step t of the run of sequence n lies in time.
+  std::int64_t time(std::int64_t t, std::int64_t n) const {
+    return reverse ? length(n) - 1 - t : t;
+  }
 };
 
 template <class Number>
@@ -164,8 +169,9 @@ Outputs<Number> reference(const Problem& p, const Inputs<Number>& in) {
     std::vector<Number> h(in.h0.begin() + n * H, in.h0.begin() + (n + 1) * H);
     std::vector<Number> c(in.c0.begin() + n * H, in.c0.begin() + (n + 1) * H);
     for (std::int64_t t = 0; t < p.length(n); ++t) {
-      reference_step(p, in, in.x.data() + (t * p.N + n) * p.I, h, c);
-      for (std::int64_t u = 0; u < H; ++u) out.y[(t * p.N + n) * H + u] = h[u];
+      const std::int64_t row = p.time(t, n) * p.N + n;
+      reference_step(p, in, in.x.data() + row * p.I, h, c);
+      for (std::int64_t u = 0; u < H; ++u) out.y[row * H + u] = h[u];
     }
     out.h_n.insert(out.h_n.end(), h.begin(), h.end());
     out.c_n.insert(out.c_n.end(), c.begin(), c.end());
