@@ -46,11 +46,17 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
   return c;
 }
 
-std::array<std::uint64_t, 2> Random::words(std::uint64_t counter) const noexcept {
+PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept {
   const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
   const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
   const auto bits =
-      philox({low(counter), high(counter), low(stream_), high(stream_)}, {low(seed_), high(seed_)});
+      philox({low(counter), high(counter), low(stream), high(stream)}, {low(seed), high(seed)});
+  return {{bits[0], bits[1], bits[2], bits[3]}};
+}
+
+std::array<std::uint64_t, 2> Random::words(std::uint64_t counter) const noexcept {
+  const PhiloxBlock block = philox_block(seed_, stream_, counter);
+  const std::uint32_t* bits = block.word;
   return {std::uint64_t{bits[1]} << 32 | bits[0], std::uint64_t{bits[3]} << 32 | bits[2]};
 }
 

@@ -21,6 +21,12 @@ namespace unroll {
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
                                     std::array<std::uint32_t, 2> key) noexcept;
 
+/// Block `counter` of the random bits of a seed and stream, plain data for hot kernels.
+struct PhiloxBlock {
+  std::uint32_t word[4];
+};
+PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept;
+
 class Random {
  public:
   explicit Random(std::uint64_t seed, std::uint64_t stream = 0) noexcept

@@ -1,6 +1,7 @@
 // The cpu:: functions of the general kernels: each calls the copy for the instruction set in use.
 #include "kernels/attention.h"
 #include "kernels/copy.h"
+#include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/isa.h"
@@ -93,6 +94,8 @@ UNROLL_DISPATCH(sgd, void, SgdShape, SgdArgs)
 UNROLL_DISPATCH(adam, void, AdamShape, AdamArgs)
 UNROLL_DISPATCH(sum_of_squares, double, FlatShape, FlatArgs)
 UNROLL_DISPATCH(scale, void, FlatShape, ScaleArgs)
+
+UNROLL_DISPATCH(dropout_mask, void, DropoutShape, DropoutArgs)
 
 UNROLL_DISPATCH_SHAPE(attention_scratch, std::size_t, AttentionShape)
 UNROLL_DISPATCH(attention, void, AttentionShape, AttentionArgs)
