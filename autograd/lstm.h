@@ -5,6 +5,7 @@
 // Thread-safe. Kernels and math: kernels/lstm.h.
 #pragma once
 
+#include "autograd/recurrent_stack.h"
 #include "core/lengths.h"
 #include "core/tensor.h"
 
@@ -12,20 +13,27 @@ namespace unroll {
 
 struct LstmOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding
-  Tensor h_n;  // [N,H]: h after each sequence's last valid step
+  Tensor h_n;  // [N,H]: h after each sequence's run
   Tensor c_n;  // [N,H]: the cell state there
 };
 
 /// x [T,N,I], h_0 and c_0 [N,H] (undefined: zero), weight_ih [4H,I], weight_hh [4H,H], bias_ih and
 /// bias_hh [4H] (undefined: none), gates in PyTorch's order. With lengths, padding of x is never
-/// read. Throws Error for shapes or dtypes that do not fit, T < 1, or lengths beyond T.
+/// read. Reversed, a sequence runs from its last valid step to its first; y keeps the order of x.
+/// Throws Error for shapes or dtypes that do not fit, T < 1, or lengths beyond T.
 LstmOut lstm(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
              const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
-             const Lengths& lengths = {});
+             const Lengths& lengths = {}, bool reverse = false);
 
 /// The same function made of small ops: the test oracle, and what recorded sweeps differentiate.
 LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
                   const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
-                  const Lengths& lengths = {});
+                  const Lengths& lengths = {}, bool reverse = false);
+
+/// The layers of a torch.nn.LSTM: shapes as RecurrentStack says. Dropout acts where `random` is
+/// given, and advances it. Throws as lstm, and where the weights are not those of whole layers.
+LstmOut lstm_stack(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
+                   const RecurrentStack& stack, const Lengths& lengths = {},
+                   Random* random = nullptr);
 
 }  // namespace unroll

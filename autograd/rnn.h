@@ -6,6 +6,7 @@
 // Thread-safe. Kernels and math: kernels/rnn.h.
 #pragma once
 
+#include "autograd/recurrent_stack.h"
 #include "core/lengths.h"
 #include "core/tensor.h"
 #include "kernels/rnn.h"
@@ -14,19 +15,27 @@ namespace unroll {
 
 struct RnnOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding
-  Tensor h_n;  // [N,H]: h after each sequence's last valid step
+  Tensor h_n;  // [N,H]: h after each sequence's run
 };
 
 /// x [T,N,I], h_0 [N,H] (undefined: zero), weight_ih [H,I], weight_hh [H,H], bias_ih and bias_hh
-/// [H] (undefined: none). With lengths, padding of x is never read. Throws Error for shapes or
-/// dtypes that do not fit, T < 1, or lengths beyond T.
+/// [H] (undefined: none). With lengths, padding of x is never read. Reversed, a sequence runs from
+/// its last valid step to its first; y keeps the order of x. Throws Error for shapes or dtypes that
+/// do not fit, T < 1, or lengths beyond T.
 RnnOut rnn(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih, const Tensor& weight_hh,
            const Tensor& bias_ih = {}, const Tensor& bias_hh = {}, const Lengths& lengths = {},
-           RnnActivation activation = RnnActivation::tanh);
+           RnnActivation activation = RnnActivation::tanh, bool reverse = false);
 
 /// The same function made of small ops: the test oracle, and what recorded sweeps differentiate.
 RnnOut rnn_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
                 const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
-                const Lengths& lengths = {}, RnnActivation activation = RnnActivation::tanh);
+                const Lengths& lengths = {}, RnnActivation activation = RnnActivation::tanh,
+                bool reverse = false);
+
+/// The layers of a torch.nn.RNN: shapes as RecurrentStack says. Dropout acts where `random` is
+/// given, and advances it. Throws as rnn, and where the weights are not those of whole layers.
+RnnOut rnn_stack(const Tensor& x, const Tensor& h_0, const RecurrentStack& stack,
+                 const Lengths& lengths = {}, Random* random = nullptr,
+                 RnnActivation activation = RnnActivation::tanh);
 
 }  // namespace unroll

@@ -1,17 +1,26 @@
 #include "models/layers.h"
 
 #include <cmath>
+#include <utility>
 
 #include "autograd/ops.h"
 #include "core/view.h"
 #include "models/init.h"
 
 namespace unroll {
+namespace {
+
+// A module at the top of a file has no prefix.
+std::string under(const std::string& prefix, const char* name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+}  // namespace
 
 Linear::Linear(Parameters& parameters, const std::string& prefix, std::int64_t in, std::int64_t out,
                bool bias)
-    : weight_(parameters.add(prefix + ".weight", {out, in})),
-      bias_(bias ? parameters.add(prefix + ".bias", {out}) : Tensor()) {}
+    : weight_(parameters.add(under(prefix, "weight"), {out, in})),
+      bias_(bias ? parameters.add(under(prefix, "bias"), {out}) : Tensor()) {}
 
 void Linear::reset(Random& random) {
   const double bound = 1 / std::sqrt(static_cast<double>(weight_.shape()[1]));
@@ -21,57 +30,167 @@ void Linear::reset(Random& random) {
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight_, bias_); }
 
-RecurrentWeights::RecurrentWeights(Parameters& parameters, const std::string& prefix,
-                                   std::int64_t gates, std::int64_t I, std::int64_t H, bool bias)
-    : w_ih(parameters.add(prefix + ".weight_ih_l0", {gates * H, I})),
-      w_hh(parameters.add(prefix + ".weight_hh_l0", {gates * H, H})),
-      b_ih(bias ? parameters.add(prefix + ".bias_ih_l0", {gates * H}) : Tensor()),
-      b_hh(bias ? parameters.add(prefix + ".bias_hh_l0", {gates * H}) : Tensor()) {}
+namespace {
 
-void RecurrentWeights::reset(Random& random, const RecurrentInit& init) {
-  const std::int64_t H = hidden();
+void require_sizes(const std::string& prefix, std::int64_t I, std::int64_t H) {
+  if (I < 1 || H < 1)
+    fail(prefix.c_str(),
+         "inputs " + std::to_string(I) + " and hidden " + std::to_string(H) + " must be positive");
+}
+
+RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
+                             const std::string& suffix, std::int64_t gates, std::int64_t I,
+                             std::int64_t H, bool bias) {
+  const auto add = [&](const char* name, const Shape& shape) {
+    return parameters.add(under(prefix, name) + suffix, shape);
+  };
+  RecurrentWeights w;
+  w.w_ih = add("weight_ih", {gates * H, I});
+  w.w_hh = add("weight_hh", {gates * H, H});
+  if (bias) w.b_ih = add("bias_ih", {gates * H}), w.b_hh = add("bias_hh", {gates * H});
+  return w;
+}
+
+RecurrentWeights add_cell(Parameters& parameters, const std::string& prefix, std::int64_t gates,
+                          std::int64_t I, std::int64_t H, bool bias) {
+  require_sizes(prefix, I, H);
+  return add_weights(parameters, prefix, "", gates, I, H, bias);
+}
+
+void reset_weights(RecurrentWeights& w, Random& random, const RecurrentInit& init) {
+  const std::int64_t H = w.w_hh.shape()[1], rows = w.w_hh.shape()[0];
   const double bound = 1 / std::sqrt(static_cast<double>(H));
-  for (Tensor* x : {&w_ih, &w_hh, &b_ih, &b_hh})
+  for (Tensor* x : {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh})
     if (*x) init::uniform(*x, bound, random);
-  if (!init.orthogonal) return;
-  for (std::int64_t row = 0; row < w_hh.shape()[0]; row += H) {
-    Tensor gate = view::slice(w_hh, 0, row, row + H);
+  for (std::int64_t row = 0; init.orthogonal && row < rows; row += H) {
+    Tensor gate = view::slice(w.w_hh, 0, row, row + H);
     init::orthogonal(gate, random);
   }
+  const bool has_forget_gate = rows == 4 * H;
+  if (init.forget_bias == 0 || !w.b_ih || !has_forget_gate) return;
+  Tensor forget = view::slice(w.b_ih, 0, H, 2 * H);
+  copy_into(forget, cast_copy(add(forget, init.forget_bias), forget.dtype()));
+}
+
+template <class Options>
+RecurrentStack stack_of(const Options& options) {
+  return {.weights = {},
+          .bidirectional = options.bidirectional,
+          .batch_first = options.batch_first,
+          .dropout = options.dropout,
+          .variational = options.variational};
+}
+
+// One step of x [N,I] or [I] from the state s [N,H] or [H]: both with the axes of [1,N,*].
+Tensor as_steps(const Tensor& x) {
+  return x.rank() == 1 ? unsqueeze(unsqueeze(x, 0), 0) : unsqueeze(x, 0);
+}
+Tensor as_batch(const Tensor& s) { return s && s.rank() == 1 ? unsqueeze(s, 0) : s; }
+Tensor like(const Tensor& x, const Tensor& s) { return x.rank() == 1 ? squeeze(s, 0) : s; }
+
+}  // namespace
+
+RecurrentLayers::RecurrentLayers(Parameters& parameters, const std::string& prefix,
+                                 std::int64_t gates, std::int64_t I, std::int64_t H,
+                                 std::int64_t num_layers, bool bias, RecurrentStack stack)
+    : stack_(std::move(stack)) {
+  require_sizes(prefix, I, H);
+  if (num_layers < 1)
+    fail(prefix.c_str(), std::to_string(num_layers) + " layers: must be positive");
+  if (!(stack_.dropout >= 0 && stack_.dropout <= 1))
+    fail(prefix.c_str(), "dropout is " + std::to_string(stack_.dropout) + ", not in [0,1]");
+  const std::int64_t directions = stack_.bidirectional ? 2 : 1;
+  for (std::int64_t at = 0; at < num_layers * directions; at++) {
+    const std::int64_t layer = at / directions;
+    const std::string suffix =
+        "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
+    stack_.weights.push_back(
+        add_weights(parameters, prefix, suffix, gates, layer == 0 ? I : directions * H, H, bias));
+  }
+}
+
+void RecurrentLayers::reset(Random& random, const RecurrentInit& init) {
+  for (RecurrentWeights& w : stack_.weights) reset_weights(w, random, init);
+}
+
+Random* RecurrentLayers::dropout_source(const char* module, Random* random) const {
+  const bool several = stack_.weights.size() > (stack_.bidirectional ? 2 : 1);
+  if (!training_ || !several || stack_.dropout == 0) return nullptr;
+  if (!random)
+    fail(module, "dropout between layers needs a Random in the call; train(false) turns it off");
+  return random;
 }
 
 Rnn::Rnn(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
          RnnOptions options)
-    : weights_(parameters, prefix, 1, I, H, options.bias), options_(options) {}
+    : layers_(parameters, prefix, 1, I, H, options.num_layers, options.bias, stack_of(options)),
+      activation_(options.activation) {}
 
-RnnOut Rnn::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0) const {
-  return rnn(x, h_0, weights_.w_ih, weights_.w_hh, weights_.b_ih, weights_.b_hh, lengths,
-             options_.activation);
+RnnOut Rnn::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0,
+                       Random* random) const {
+  return rnn_stack(x, h_0, layers_.stack(), lengths, layers_.dropout_source("Rnn", random),
+                   activation_);
 }
 
 Lstm::Lstm(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
            LstmOptions options)
-    : weights_(parameters, prefix, 4, I, H, options.bias) {}
+    : layers_(parameters, prefix, 4, I, H, options.num_layers, options.bias, stack_of(options)) {}
 
-void Lstm::reset(Random& random, const RecurrentInit& init) {
-  weights_.reset(random, init);
-  if (init.forget_bias == 0 || !weights_.b_ih) return;
-  const std::int64_t H = weights_.hidden();
-  Tensor forget = view::slice(weights_.b_ih, 0, H, 2 * H);
-  copy_into(forget, cast_copy(add(forget, init.forget_bias), forget.dtype()));
-}
-
-LstmOut Lstm::operator()(const Tensor& x, const Lengths& lengths, const LstmState* state) const {
-  return lstm(x, state ? state->h : Tensor(), state ? state->c : Tensor(), weights_.w_ih,
-              weights_.w_hh, weights_.b_ih, weights_.b_hh, lengths);
+LstmOut Lstm::operator()(const Tensor& x, const Lengths& lengths, const LstmState* state,
+                         Random* random) const {
+  return lstm_stack(x, state ? state->h : Tensor(), state ? state->c : Tensor(), layers_.stack(),
+                    lengths, layers_.dropout_source("Lstm", random));
 }
 
 Gru::Gru(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
          GruOptions options)
-    : weights_(parameters, prefix, 3, I, H, options.bias) {}
+    : layers_(parameters, prefix, 3, I, H, options.num_layers, options.bias, stack_of(options)) {}
 
-GruOut Gru::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0) const {
-  return gru(x, h_0, weights_.w_ih, weights_.w_hh, weights_.b_ih, weights_.b_hh, lengths);
+GruOut Gru::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0,
+                       Random* random) const {
+  return gru_stack(x, h_0, layers_.stack(), lengths, layers_.dropout_source("Gru", random));
+}
+
+RnnCell::RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+                 bool bias, RnnActivation activation)
+    : weights_(add_cell(parameters, prefix, 1, I, H, bias)), activation_(activation) {}
+
+void RnnCell::reset(Random& random, const RecurrentInit& init) {
+  reset_weights(weights_, random, init);
+}
+
+Tensor RnnCell::operator()(const Tensor& x, const Tensor& h) const {
+  const RecurrentWeights& w = weights_;
+  return like(x,
+              rnn(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh, {}, activation_).h_n);
+}
+
+LstmCell::LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I,
+                   std::int64_t H, bool bias)
+    : weights_(add_cell(parameters, prefix, 4, I, H, bias)) {}
+
+void LstmCell::reset(Random& random, const RecurrentInit& init) {
+  reset_weights(weights_, random, init);
+}
+
+LstmState LstmCell::operator()(const Tensor& x, const LstmState& state) const {
+  const RecurrentWeights& w = weights_;
+  const LstmOut out =
+      lstm(as_steps(x), as_batch(state.h), as_batch(state.c), w.w_ih, w.w_hh, w.b_ih, w.b_hh);
+  return {like(x, out.h_n), like(x, out.c_n)};
+}
+
+GruCell::GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+                 bool bias)
+    : weights_(add_cell(parameters, prefix, 3, I, H, bias)) {}
+
+void GruCell::reset(Random& random, const RecurrentInit& init) {
+  reset_weights(weights_, random, init);
+}
+
+Tensor GruCell::operator()(const Tensor& x, const Tensor& h) const {
+  const RecurrentWeights& w = weights_;
+  return like(x, gru(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh).h_n);
 }
 
 }  // namespace unroll

@@ -6,6 +6,8 @@
 //   encoder.reset(random);
 //   LstmOut out = encoder(x, lengths);
 //
+// An empty prefix leaves the names bare, as in the state dict of a PyTorch module itself.
+//
 // A layer is a small value that shares its tensors with the Parameters it was made in. Parameters
 // start at zero: call reset() or load them from a file. Calls are thread-safe while nobody writes
 // the parameters.
@@ -42,66 +44,144 @@ class Linear {
   Tensor weight_, bias_;
 };
 
-/// The four tensors of a recurrent layer: weight_ih_l0 [GH,I], weight_hh_l0 [GH,H], bias_ih_l0 and
-/// bias_hh_l0 [GH].
-struct RecurrentWeights {
-  Tensor w_ih, w_hh, b_ih, b_hh;
-
-  RecurrentWeights(Parameters& parameters, const std::string& prefix, std::int64_t gates,
-                   std::int64_t I, std::int64_t H, bool bias);
+/// The parameters of a recurrent module and how it runs, as torch.nn.RNN, LSTM and GRU have them
+/// in common: for each layer l and direction weight_ih_l<l>, weight_hh_l<l>, bias_ih_l<l> and
+/// bias_hh_l<l>, with _reverse behind them for the second direction.
+class RecurrentLayers {
+ public:
+  /// `stack` without its weights. Throws Error for sizes or layers below 1, or dropout outside
+  /// [0,1].
+  RecurrentLayers(Parameters& parameters, const std::string& prefix, std::int64_t gates,
+                  std::int64_t I, std::int64_t H, std::int64_t num_layers, bool bias,
+                  RecurrentStack stack);
   void reset(Random& random, const RecurrentInit& init);
-  std::int64_t hidden() const { return w_hh.shape()[1]; }
+  void train(bool on) { training_ = on; }
+
+  const RecurrentStack& stack() const { return stack_; }
+  /// `random` where dropout acts, else null. Throws Error where it acts and there is none.
+  Random* dropout_source(const char* module, Random* random) const;
+
+ private:
+  RecurrentStack stack_;
+  bool training_ = true;
 };
+
+// The options of the modules are PyTorch's: D = 2 directions where bidirectional, else 1. Dropout
+// acts between layers while training (the default; see train()) and needs a Random in the call;
+// `variational` draws one mask for all steps of a sequence.
 
 struct RnnOptions {
   RnnActivation activation = RnnActivation::tanh;
   bool bias = true;
+  std::int64_t num_layers = 1;
+  bool bidirectional = false, batch_first = false;
+  double dropout = 0;
+  bool variational = false;
 };
 
-/// torch.nn.RNN with one layer; `identity` makes it linear.
+/// torch.nn.RNN; `identity` makes it linear.
 class Rnn {
  public:
   Rnn(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
       RnnOptions options = {});
-  void reset(Random& random, const RecurrentInit& init = {}) { weights_.reset(random, init); }
-  RnnOut operator()(const Tensor& x, const Lengths& lengths = {}, const Tensor& h_0 = {}) const;
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts.
+  void train(bool on) { layers_.train(on); }
+  /// x [T,N,I], [N,T,I] where batch_first, or [T,I]; y as x, D*H wide; states [L*D,N,H], without
+  /// a batch [L*D,H].
+  RnnOut operator()(const Tensor& x, const Lengths& lengths = {}, const Tensor& h_0 = {},
+                    Random* random = nullptr) const;
 
  private:
-  RecurrentWeights weights_;
-  RnnOptions options_;
+  RecurrentLayers layers_;
+  RnnActivation activation_;
 };
 
 struct LstmOptions {
   bool bias = true;
+  std::int64_t num_layers = 1;
+  bool bidirectional = false, batch_first = false;
+  double dropout = 0;
+  bool variational = false;
 };
+/// Shapes as those of the h_0 and c_0 of the call.
 struct LstmState {
-  Tensor h, c;  // [N,H]
+  Tensor h, c;
 };
 
-/// torch.nn.LSTM with one layer.
+/// torch.nn.LSTM.
 class Lstm {
  public:
   Lstm(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
        LstmOptions options = {});
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  void train(bool on) { layers_.train(on); }
+  /// Shapes as Rnn's.
+  LstmOut operator()(const Tensor& x, const Lengths& lengths = {}, const LstmState* state = nullptr,
+                     Random* random = nullptr) const;
+
+ private:
+  RecurrentLayers layers_;
+};
+
+struct GruOptions {
+  bool bias = true;
+  std::int64_t num_layers = 1;
+  bool bidirectional = false, batch_first = false;
+  double dropout = 0;
+  bool variational = false;
+};
+
+/// torch.nn.GRU.
+class Gru {
+ public:
+  Gru(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+      GruOptions options = {});
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  void train(bool on) { layers_.train(on); }
+  /// Shapes as Rnn's.
+  GruOut operator()(const Tensor& x, const Lengths& lengths = {}, const Tensor& h_0 = {},
+                    Random* random = nullptr) const;
+
+ private:
+  RecurrentLayers layers_;
+};
+
+// ---- Cells: one step. weight_ih [GH,I], weight_hh [GH,H], bias_ih and bias_hh [GH]; x [N,I] or
+// [I], the state [N,H] or [H], undefined: zero. The new state has x's batch.
+
+/// torch.nn.RNNCell.
+class RnnCell {
+ public:
+  RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+          bool bias = true, RnnActivation activation = RnnActivation::tanh);
   void reset(Random& random, const RecurrentInit& init = {});
-  LstmOut operator()(const Tensor& x, const Lengths& lengths = {},
-                     const LstmState* state = nullptr) const;
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
+
+ private:
+  RecurrentWeights weights_;
+  RnnActivation activation_;
+};
+
+/// torch.nn.LSTMCell.
+class LstmCell {
+ public:
+  LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+           bool bias = true);
+  void reset(Random& random, const RecurrentInit& init = {});
+  LstmState operator()(const Tensor& x, const LstmState& state = {}) const;
 
  private:
   RecurrentWeights weights_;
 };
 
-struct GruOptions {
-  bool bias = true;
-};
-
-/// torch.nn.GRU with one layer.
-class Gru {
+/// torch.nn.GRUCell.
+class GruCell {
  public:
-  Gru(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-      GruOptions options = {});
-  void reset(Random& random, const RecurrentInit& init = {}) { weights_.reset(random, init); }
-  GruOut operator()(const Tensor& x, const Lengths& lengths = {}, const Tensor& h_0 = {}) const;
+  GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
+          bool bias = true);
+  void reset(Random& random, const RecurrentInit& init = {});
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 
  private:
   RecurrentWeights weights_;

@@ -181,8 +181,7 @@ void Reconstruction::reset(Random& random) {
 
 Tensor Reconstruction::decode_last(const Recurrent::Out& encoded) const {
   const Tensor code = (*to_code_)(encoded.state.h);
-  const Tensor step = unsqueeze((*from_code_)(code), 0);
-  return head_(decoder_(step, {}).y);
+  return head_(decoder_((*from_code_)(code), {}).y);
 }
 
 Tensor Reconstruction::decode(const Tensor& x, const Lengths& lengths,
@@ -191,7 +190,7 @@ Tensor Reconstruction::decode(const Tensor& x, const Lengths& lengths,
   switch (options_.kind) {
     case ModelKind::autoencoder:
     case ModelKind::decoder_repeat: {
-      const Tensor repeated = expand(unsqueeze(encoded.state.h, 0), {T, N, options_.hidden});
+      const Tensor repeated = expand(encoded.state.h, {T, N, options_.hidden});
       return decoder_(repeated, lengths).y;
     }
     case ModelKind::autoencoder_all: return decoder_(encoded.y, lengths).y;

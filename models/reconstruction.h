@@ -61,7 +61,7 @@ class Recurrent {
 
   struct Out {
     Tensor y;         // [T,N,H]
-    LstmState state;  // after each sequence's last valid step; c only for the LSTM
+    LstmState state;  // [1,N,H] after each sequence's last valid step; c only for the LSTM
   };
   /// From zero, or from `state`.
   Out operator()(const Tensor& x, const Lengths& lengths, const LstmState& state = {}) const;

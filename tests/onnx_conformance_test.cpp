@@ -251,13 +251,29 @@ Tensors expanded(const Node& n) {
   return {expand(n.in[0], broadcast_shapes("Expand", n.in[0].shape(), wanted))};
 }
 
-// ---- recurrent: W [1,GH,I], R [1,GH,H], B [1,2GH]; blocks in ONNX's order
+// ---- recurrent: W [D,GH,I], R [D,GH,H], B [D,2GH] of D directions; blocks in ONNX's order
+
+using Names = std::vector<std::string>;
 
 void require_plain(const Node& n) {
-  const std::string direction = n.get<std::string>("direction", "forward");
-  if (direction != "forward") unsupported(n.op + " " + direction + ": not in this version");
   if (n.has("clip")) unsupported(n.op + " with clip: not in this version");
   if (n.get("input_forget", 0)) unsupported(n.op + " with input_forget: not in this version");
+  if (n.op == "LSTM" && n.input(7)) unsupported("LSTM with peepholes: not in this version");
+  if (n.op == "GRU" && !n.get("linear_before_reset", 0))
+    unsupported("GRU with the reset before the product: not in this version");
+}
+
+// The activations of one direction.
+Names activations_of(const Node& n, std::size_t direction, const Names& standard) {
+  const Names all = n.get("activations", Names{});
+  if (all.empty()) return standard;
+  const auto first = all.begin() + std::ptrdiff_t(direction * standard.size());
+  return {first, first + std::ptrdiff_t(standard.size())};
+}
+
+void require_activations(const Node& n, std::size_t direction, const Names& standard) {
+  if (activations_of(n, direction, standard) != standard)
+    unsupported(n.op + " with other activations: not in this version");
 }
 
 // Blocks of rows of x [G*H, ...] in another order.
@@ -272,66 +288,70 @@ Tensor blocks(const Tensor& x, const Ints& order) {
 struct Cell {
   Tensor x, h0, c0, w_ih, w_hh, b_ih, b_hh;
   Lengths lengths;
-  bool batch_first;
 };
 
-Cell cell_of(const Node& n, const Ints& order) {
+Cell cell_of(const Node& n, int direction, const Ints& order) {
   const bool batch_first = n.get("layout", 0) == 1;
   const auto state = [&](std::size_t i) {
-    return n.input(i) ? squeeze(n.in[i], batch_first ? 1 : 0) : Tensor();
+    return n.input(i) ? select(n.in[i], batch_first ? 1 : 0, direction) : Tensor();
   };
   Cell c{.x = batch_first ? transpose(n.in[0], 0, 1) : n.in[0],
          .h0 = state(5),
          .c0 = state(6),
-         .w_ih = blocks(squeeze(n.in[1], 0), order),
-         .w_hh = blocks(squeeze(n.in[2], 0), order),
+         .w_ih = blocks(select(n.in[1], 0, direction), order),
+         .w_hh = blocks(select(n.in[2], 0, direction), order),
          .b_ih = {},
          .b_hh = {},
-         .lengths = {},
-         .batch_first = batch_first};
+         .lengths = {}};
   if (const Tensor b = n.input(3)) {
     const std::int64_t half = b.shape()[1] / 2;
-    c.b_ih = blocks(slice(squeeze(b, 0), 0, 0, half), order);
-    c.b_hh = blocks(slice(squeeze(b, 0), 0, half, 2 * half), order);
+    c.b_ih = blocks(slice(select(b, 0, direction), 0, 0, half), order);
+    c.b_hh = blocks(slice(select(b, 0, direction), 0, half, 2 * half), order);
   }
   if (const Tensor lengths = n.input(4)) c.lengths = Lengths(to_vector<std::int64_t>(lengths));
   return c;
 }
 
-// Y [T,1,N,H] and states [1,N,H]; batch first: [N,T,1,H] and [N,1,H].
-Tensors with_direction(const Cell& c, const Tensor& y, const Tensors& states) {
-  Tensors out{c.batch_first ? unsqueeze(transpose(y, 0, 1), 2) : unsqueeze(y, 1)};
-  for (const Tensor& s : states) out.push_back(unsqueeze(s, c.batch_first ? 1 : 0));
-  return out;
-}
-
-Tensors recurrent(const Node& n) {
-  require_plain(n);
-  const auto activations = n.get("activations", std::vector<std::string>{});
+// y and the states of one direction.
+Tensors run_direction(const Node& n, int direction, bool reverse) {
+  const auto at = static_cast<std::size_t>(direction);
   if (n.op == "LSTM") {
-    if (n.input(7)) unsupported("LSTM with peepholes: not in this version");
-    if (!activations.empty() && activations != std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"})
-      unsupported("LSTM with other activations: not in this version");
-    const Cell c = cell_of(n, {0, 2, 3, 1});
-    const LstmOut out = lstm(c.x, c.h0, c.c0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths);
-    return with_direction(c, out.y, {out.h_n, out.c_n});
+    require_activations(n, at, {"Sigmoid", "Tanh", "Tanh"});
+    const Cell c = cell_of(n, direction, {0, 2, 3, 1});
+    const LstmOut out = lstm(c.x, c.h0, c.c0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, reverse);
+    return {out.y, out.h_n, out.c_n};
   }
   if (n.op == "GRU") {
-    if (!n.get("linear_before_reset", 0))
-      unsupported("GRU with the reset before the product: not in this version");
-    if (!activations.empty() && activations != std::vector<std::string>{"Sigmoid", "Tanh"})
-      unsupported("GRU with other activations: not in this version");
-    const Cell c = cell_of(n, {1, 0, 2});
-    const GruOut out = gru(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths);
-    return with_direction(c, out.y, {out.h_n});
+    require_activations(n, at, {"Sigmoid", "Tanh"});
+    const Cell c = cell_of(n, direction, {1, 0, 2});
+    const GruOut out = gru(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, reverse);
+    return {out.y, out.h_n};
   }
   static const std::map<std::string, RnnActivation> known = {{"Tanh", RnnActivation::tanh},
                                                              {"Relu", RnnActivation::relu}};
-  const std::string name = activations.empty() ? "Tanh" : activations[0];
+  const std::string name = activations_of(n, at, {"Tanh"})[0];
   if (!known.count(name)) unsupported("RNN with " + name + ": not in this version");
-  const Cell c = cell_of(n, {0});
-  const RnnOut out = rnn(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, known.at(name));
-  return with_direction(c, out.y, {out.h_n});
+  const Cell c = cell_of(n, direction, {0});
+  const RnnOut out =
+      rnn(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, known.at(name), reverse);
+  return {out.y, out.h_n};
+}
+
+// Y [T,D,N,H] and states [D,N,H]; batch first: [N,T,D,H] and [N,D,H].
+Tensors recurrent(const Node& n) {
+  require_plain(n);
+  const std::string direction = n.get<std::string>("direction", "forward");
+  const bool batch_first = n.get("layout", 0) == 1, both = direction == "bidirectional";
+  std::vector<Tensors> runs{run_direction(n, 0, direction == "reverse")};
+  if (both) runs.push_back(run_direction(n, 1, true));
+  Tensors out;
+  for (std::size_t i = 0; i < runs[0].size(); i++) {
+    Tensors parts;
+    for (const Tensors& run : runs)
+      parts.push_back(i == 0 && batch_first ? transpose(run[i], 0, 1) : run[i]);
+    out.push_back(stack(parts, i == 0 ? (batch_first ? 2 : 1) : (batch_first ? 1 : 0)));
+  }
+  return out;
 }
 
 // ---- the table

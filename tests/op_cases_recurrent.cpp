@@ -1,9 +1,10 @@
-// Rows of the fused recurrent ops and attention; their references are loops over one number at a
-// time.
+// Rows of the fused recurrent ops, their stacks, dropout and attention; their references are loops
+// over one number at a time.
 #include <algorithm>
 #include <cmath>
 
 #include "autograd/attention.h"
+#include "autograd/dropout.h"
 #include "autograd/gru.h"
 #include "autograd/lstm.h"
 #include "autograd/ops.h"
@@ -35,6 +36,10 @@ struct Spec {
   std::int64_t T, N, I, H;
   bool state = true, bias = true;
   std::vector<std::int64_t> lengths = {};
+  bool reverse = false;
+  std::int64_t length(std::int64_t n) const {
+    return lengths.empty() ? T : lengths[std::size_t(n)];
+  }
 };
 
 std::int64_t gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
@@ -72,7 +77,11 @@ Cell step(Kind kind, const double* a, const double* r, double h, double c) {
   return {o * std::tanh(next), next};
 }
 
-Array reference(Kind kind, const Spec& s, const Arrays& x) {
+// y, h_n and c_n of one run.
+struct RunArrays {
+  Array y, h, c;
+};
+RunArrays reference_run(Kind kind, const Spec& s, const Arrays& x) {
   const Operands at{s.bias, s.state, kind == Kind::lstm};
   const std::int64_t gates = gates_of(kind);
   Array y(Shape{s.T, s.N, s.H}), h(Shape{s.N, s.H}), c(Shape{s.N, s.H});
@@ -82,7 +91,8 @@ Array reference(Kind kind, const Spec& s, const Arrays& x) {
     return which < 0 ? 0 : x[static_cast<std::size_t>(which)].v[static_cast<std::size_t>(row)];
   };
   for (std::int64_t n = 0; n < s.N; n++)
-    for (std::int64_t t = 0; t < (s.lengths.empty() ? s.T : s.lengths[std::size_t(n)]); t++) {
+    for (std::int64_t i = 0, length = s.length(n); i < length; i++) {
+      const std::int64_t t = s.reverse ? length - 1 - i : i;
       std::vector<Cell> next;
       for (std::int64_t j = 0; j < s.H; j++) {
         double a[4], r[4];
@@ -99,7 +109,12 @@ Array reference(Kind kind, const Spec& s, const Arrays& x) {
         c({n, j}) = next[static_cast<std::size_t>(j)].c;
       }
     }
-  return kind == Kind::lstm ? joined(Arrays{y, h, c}) : joined(Arrays{y, h});
+  return {y, h, c};
+}
+
+Array reference(Kind kind, const Spec& s, const Arrays& x) {
+  const RunArrays out = reference_run(kind, s, x);
+  return kind == Kind::lstm ? joined(Arrays{out.y, out.h, out.c}) : joined(Arrays{out.y, out.h});
 }
 
 Tensor run(Kind kind, const Spec& s, const Tensors& x) {
@@ -108,17 +123,17 @@ Tensor run(Kind kind, const Spec& s, const Tensors& x) {
   const Lengths lengths = s.lengths.empty() ? Lengths() : Lengths(s.lengths);
   const Tensor h0 = get(at.h0()), b_ih = get(at.b_ih()), b_hh = get(at.b_hh());
   if (kind == Kind::lstm) {
-    const LstmOut out = lstm(x[0], h0, get(at.c0()), x[1], x[2], b_ih, b_hh, lengths);
+    const LstmOut out = lstm(x[0], h0, get(at.c0()), x[1], x[2], b_ih, b_hh, lengths, s.reverse);
     return joined(Tensors{out.y, out.h_n, out.c_n});
   }
   if (kind == Kind::gru) {
-    const GruOut out = gru(x[0], h0, x[1], x[2], b_ih, b_hh, lengths);
+    const GruOut out = gru(x[0], h0, x[1], x[2], b_ih, b_hh, lengths, s.reverse);
     return joined(Tensors{out.y, out.h_n});
   }
   const RnnActivation activation = kind == Kind::rnn_tanh   ? RnnActivation::tanh
                                    : kind == Kind::rnn_relu ? RnnActivation::relu
                                                             : RnnActivation::identity;
-  const RnnOut out = rnn(x[0], h0, x[1], x[2], b_ih, b_hh, lengths, activation);
+  const RnnOut out = rnn(x[0], h0, x[1], x[2], b_ih, b_hh, lengths, activation, s.reverse);
   return joined(Tensors{out.y, out.h_n});
 }
 
@@ -141,7 +156,7 @@ OpCase recurrent_case(const char* op, const std::string& prefix, Kind kind, cons
            .f = [=](const Tensors& x) { return run(kind, s, x); },
            .reference = [=](const Arrays& x) { return reference(kind, s, x); },
            .float32_tolerance = 1e-5,
-           .seed = kind == Kind::rnn_relu ? 12u : 1u};
+           .seed = kind == Kind::rnn_relu ? 14u : 1u};
   if (s.bias) c.inputs.push_back(normal({rows}, 0.5)), c.inputs.push_back(normal({rows}, 0.5));
   if (s.state) c.inputs.push_back(normal({s.N, s.H}));
   if (s.state && kind == Kind::lstm) c.inputs.push_back(normal({s.N, s.H}));
@@ -156,8 +171,135 @@ void add_recurrent(std::vector<OpCase>& cases, const char* op, const char* prefi
         Spec{"single", 1, 1, 1, 1}, Spec{"lengths", 4, 5, 2, 3, true, true, {2, 4, 0, 1, 4}},
         Spec{"lengths_no_state", 5, 3, 2, 3, false, true, {1, 3, 3}},
         Spec{"all_empty", 2, 2, 2, 2, true, true, {0, 0}},
-        Spec{"odd_width", 3, 2, 3, 11, true, true, {3, 2}}})
+        Spec{"odd_width", 3, 2, 3, 11, true, true, {3, 2}},
+        Spec{"reverse", 4, 3, 2, 5, true, true, {}, true},
+        Spec{"reverse_lengths", 4, 5, 2, 9, true, true, {2, 4, 0, 1, 4}, true}})
     cases.push_back(recurrent_case(op, prefix, kind, s));
+}
+
+// ---- stacks: two layers, both directions
+
+// The operands of a row: x, h_0 and, for the LSTM, c_0 [4,N,H], then four times w_ih, w_hh, b_ih
+// and b_hh.
+struct StackSpec {
+  const char* variant;
+  std::int64_t T, N, I, H;
+  std::vector<std::int64_t> lengths = {};
+};
+
+Array part(const Array& a, std::int64_t i) {
+  Array out(Shape{a.shape[1], a.shape[2]});
+  const auto size = static_cast<std::ptrdiff_t>(out.v.size());
+  std::copy_n(a.v.begin() + i * size, size, out.v.begin());
+  return out;
+}
+
+Array stack_reference(Kind kind, const StackSpec& s, const Arrays& x) {
+  const bool cell = kind == Kind::lstm;
+  Array y = x[0];
+  Arrays h_n, c_n;
+  for (std::int64_t layer = 0; layer < 2; layer++) {
+    Array both(Shape{s.T, s.N, 2 * s.H});
+    for (std::int64_t d = 0; d < 2; d++) {
+      const std::int64_t at = 2 * layer + d;
+      Arrays in{y};
+      for (std::int64_t i = 0; i < 4; i++)
+        in.push_back(x[static_cast<std::size_t>((cell ? 3 : 2) + 4 * at + i)]);
+      in.push_back(part(x[1], at));
+      if (cell) in.push_back(part(x[2], at));
+      const Spec one{"", s.T, s.N, y.shape[2], s.H, true, true, s.lengths, d == 1};
+      const RunArrays out = reference_run(kind, one, in);
+      for (std::int64_t t = 0; t < s.T; t++)
+        for (std::int64_t n = 0; n < s.N; n++)
+          for (std::int64_t j = 0; j < s.H; j++) both({t, n, d * s.H + j}) = out.y.at({t, n, j});
+      h_n.push_back(out.h);
+      c_n.push_back(out.c);
+    }
+    y = both;
+  }
+  Arrays all{y, joined(h_n)};
+  if (cell) all.push_back(joined(c_n));
+  return joined(all);
+}
+
+Tensor run_stack(Kind kind, const StackSpec& s, const Tensors& x) {
+  const bool cell = kind == Kind::lstm;
+  RecurrentStack layers{.weights = {}, .bidirectional = true};
+  for (std::size_t at = cell ? 3 : 2; at < x.size(); at += 4)
+    layers.weights.push_back({x[at], x[at + 1], x[at + 2], x[at + 3]});
+  const Lengths lengths = s.lengths.empty() ? Lengths() : Lengths(s.lengths);
+  if (kind == Kind::lstm) {
+    const LstmOut out = lstm_stack(x[0], x[1], x[2], layers, lengths);
+    return joined(Tensors{out.y, out.h_n, out.c_n});
+  }
+  if (kind == Kind::gru) {
+    const GruOut out = gru_stack(x[0], x[1], layers, lengths);
+    return joined(Tensors{out.y, out.h_n});
+  }
+  const RnnOut out = rnn_stack(x[0], x[1], layers, lengths);
+  return joined(Tensors{out.y, out.h_n});
+}
+
+// The shapes of a row's operands at any sizes.
+std::vector<Shape> stack_shapes(Kind kind, std::int64_t T, std::int64_t N, std::int64_t I,
+                                std::int64_t H) {
+  const std::int64_t rows = gates_of(kind) * H;
+  std::vector<Shape> shapes{{T, N, I}, {4, N, H}};
+  if (kind == Kind::lstm) shapes.push_back({4, N, H});
+  for (int at = 0; at < 4; at++)
+    for (const Shape& shape : {Shape{rows, at < 2 ? I : 2 * H}, Shape{rows, H}, {rows}, {rows}})
+      shapes.push_back(shape);
+  return shapes;
+}
+
+void add_stacks(std::vector<OpCase>& cases, const char* op, Kind kind) {
+  for (const StackSpec& s : {StackSpec{"", 3, 2, 2, 3}, StackSpec{"single", 1, 1, 1, 1},
+                             StackSpec{"lengths", 4, 4, 3, 2, {2, 4, 0, 1}},
+                             StackSpec{"odd_width", 2, 3, 2, 9, {2, 1, 2}}}) {
+    OpCase c{.op = op,
+             .variant = s.variant,
+             .inputs = {},
+             .f = [=](const Tensors& x) { return run_stack(kind, s, x); },
+             .reference = [=](const Arrays& x) { return stack_reference(kind, s, x); },
+             .float32_tolerance = 1e-5};
+    for (const Shape& shape : stack_shapes(kind, s.T, s.N, s.I, s.H))
+      c.inputs.push_back(normal(shape, shape.rank() == 3 ? 1 : 0.5));
+    if (!*s.variant) c.large = stack_shapes(kind, 12, 61, 24, 56);
+    cases.push_back(c);
+  }
+}
+
+// ---- dropout
+
+void add_dropout(std::vector<OpCase>& cases) {
+  struct Row {
+    const char* variant;
+    Shape x, mask;
+    double p;
+  };
+  for (const Row& row :
+       {Row{"", {5, 7}, {5, 7}, 0.5}, Row{"steps", {4, 2, 3}, {1, 2, 3}, 0.3},
+        Row{"rank", {4, 2, 3}, {3}, 0.3}, Row{"all", {3}, {3}, 1}, Row{"single", {1}, {1}, 0.2}}) {
+    cases.push_back({.op = "dropout",
+                     .variant = row.variant,
+                     .inputs = {normal(row.x)},
+                     .f =
+                         [=](const Tensors& x) {
+                           Random random(3, 1);
+                           return dropout(x[0], row.p, random, row.mask);
+                         },
+                     .reference =
+                         [=](const Arrays& x) {
+                           Array y = x[0];
+                           const std::size_t size = static_cast<std::size_t>(row.mask.numel());
+                           for (std::size_t i = 0; i < y.v.size(); i++) {
+                             const std::size_t at = i % size;  // the mask fills the last axes
+                             const double word = philox_block(3, 1, at / 4).word[at % 4];
+                             y.v[i] = word < row.p * 0x1p32 ? 0 : y.v[i] / (1 - row.p);
+                           }
+                           return y;
+                         }});
+  }
 }
 
 // ---- attention
@@ -227,6 +369,10 @@ void add_recurrent_cases(std::vector<OpCase>& cases) {
   add_recurrent(cases, "rnn", "identity", Kind::rnn_identity);
   add_recurrent(cases, "lstm", "", Kind::lstm);
   add_recurrent(cases, "gru", "", Kind::gru);
+  add_stacks(cases, "lstm_stack", Kind::lstm);
+  add_stacks(cases, "gru_stack", Kind::gru);
+  add_stacks(cases, "rnn_stack", Kind::rnn_tanh);
+  add_dropout(cases);
   add_attention(cases);
 }
 
