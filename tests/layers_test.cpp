@@ -37,6 +37,95 @@ TEST(Layers, NamesAndShapesArePyTorchs) {
   EXPECT_ERROR(Rnn(parameters, "rnn", 3, 4), "rnn");
 }
 
+TEST(Layers, StacksAreNamedAsPyTorchNamesThem) {
+  Parameters parameters;
+  Lstm lstm(parameters, "", 3, 4, {.num_layers = 2, .bidirectional = true});
+  const std::vector<std::string> names = {
+      "weight_ih_l0",         "weight_hh_l0",         "bias_ih_l0",         "bias_hh_l0",
+      "weight_ih_l0_reverse", "weight_hh_l0_reverse", "bias_ih_l0_reverse", "bias_hh_l0_reverse",
+      "weight_ih_l1",         "weight_hh_l1",         "bias_ih_l1",         "bias_hh_l1",
+      "weight_ih_l1_reverse", "weight_hh_l1_reverse", "bias_ih_l1_reverse", "bias_hh_l1_reverse"};
+  EXPECT_EQ(parameters.names(), names);
+  EXPECT_EQ(parameters.get("weight_ih_l0_reverse").shape(), (Shape{16, 3}));
+  EXPECT_EQ(parameters.get("weight_ih_l1").shape(), (Shape{16, 8}));
+  EXPECT_EQ(parameters.get("weight_hh_l1_reverse").shape(), (Shape{16, 4}));
+  EXPECT_ERROR(Gru(parameters, "gru", 3, 4, {.num_layers = 0}), "gru: 0 layers");
+  EXPECT_ERROR(Gru(parameters, "gru", 3, 0), "gru: inputs 3 and hidden 0");
+  EXPECT_ERROR(Rnn(parameters, "rnn", 3, 4, {.dropout = 2}), "rnn: dropout is 2");
+}
+
+TEST(Layers, CellsAreOneStepOfTheirOp) {
+  Parameters parameters(Dtype::float64);
+  RnnCell rnn_cell(parameters, "rnn", 3, 4, true, RnnActivation::relu);
+  LstmCell lstm_cell(parameters, "lstm", 3, 4);
+  GruCell gru_cell(parameters, "gru", 3, 4, false);
+  EXPECT_EQ(parameters.get("lstm.weight_ih").shape(), (Shape{16, 3}));
+  EXPECT_EQ(parameters.get("rnn.bias_hh").shape(), (Shape{4}));
+  EXPECT_ERROR(parameters.get("gru.bias_ih"), "gru.bias_ih");
+  Random random(1);
+  rnn_cell.reset(random);
+  lstm_cell.reset(random, {.forget_bias = 1});
+  gru_cell.reset(random);
+  EXPECT_GT(largest(parameters.get("lstm.bias_ih")), 0.5) << "the forget gate's";
+  const Tensor x = random.normal({5, 3}, 0, 1, Dtype::float64);
+  const Tensor h = random.normal({5, 4}, 0, 1, Dtype::float64);
+  const Tensor c = random.normal({5, 4}, 0, 1, Dtype::float64), xs = unsqueeze(x, 0);
+  const auto get = [&](const std::string& name) { return parameters.get(name); };
+  const RnnOut r = rnn(xs, h, get("rnn.weight_ih"), get("rnn.weight_hh"), get("rnn.bias_ih"),
+                       get("rnn.bias_hh"), {}, RnnActivation::relu);
+  const LstmOut l = lstm(xs, h, c, get("lstm.weight_ih"), get("lstm.weight_hh"),
+                         get("lstm.bias_ih"), get("lstm.bias_hh"));
+  const GruOut g = gru(xs, h, get("gru.weight_ih"), get("gru.weight_hh"));
+  EXPECT_EQ(largest(rnn_cell(x, h) - r.h_n), 0);
+  EXPECT_EQ(largest(gru_cell(x, h) - g.h_n), 0);
+  const LstmState next = lstm_cell(x, {h, c});
+  EXPECT_EQ(largest(next.h - l.h_n) + largest(next.c - l.c_n), 0);
+  EXPECT_EQ(largest(lstm_cell(x).h - lstm_cell(x, {h * 0.0, c * 0.0}).h), 0);
+
+  const Tensor one = gru_cell(select(x, 0, 2), select(h, 0, 2));  // without a batch
+  EXPECT_EQ(one.shape(), (Shape{4}));
+  EXPECT_LE(largest(one - select(g.h_n, 0, 2)), 1e-15);
+  EXPECT_EQ(lstm_cell(select(x, 0, 2)).c.shape(), (Shape{4}));
+}
+
+// Training is an option of the module, and the numbers come from the caller.
+TEST(Layers, DropoutActsInTrainingOnly) {
+  Parameters parameters(Dtype::float64);
+  Gru gru(parameters, "gru", 3, 6, {.num_layers = 2, .dropout = 0.5});
+  Gru single(parameters, "single", 3, 6, {.dropout = 0.5});
+  Random random(1);
+  gru.reset(random);
+  const Tensor x = random.normal({4, 2, 3}, 0, 1, Dtype::float64);
+  EXPECT_ERROR(gru(x), "Gru: dropout between layers needs a Random");
+  single(x);  // one layer has nothing between layers
+  Random a(5), b(5);
+  const Tensor first = gru(x, {}, {}, &a).y, second = gru(x, {}, {}, &a).y;
+  EXPECT_EQ(largest(gru(x, {}, {}, &b).y - first), 0);
+  EXPECT_GT(largest(second - first), 1e-3) << "each call draws";
+  gru.train(false);
+  Random unused(5);
+  const Tensor plain = gru(x, {}, {}, &unused).y;
+  EXPECT_EQ(unused.counter(), 0u);
+  EXPECT_EQ(largest(gru(x).y - plain), 0);
+  EXPECT_GT(largest(first - plain), 1e-3);
+}
+
+TEST(Layers, BatchFirstBothDirectionsAndStates) {
+  Parameters parameters(Dtype::float64);
+  Rnn rnn(parameters, "rnn", 3, 4, {.num_layers = 2, .bidirectional = true, .batch_first = true});
+  Random random(1);
+  rnn.reset(random);
+  const Tensor x = random.normal({2, 5, 3}, 0, 1, Dtype::float64);
+  const RnnOut out = rnn(x, Lengths{5, 3});
+  EXPECT_EQ(out.y.shape(), (Shape{2, 5, 8}));
+  EXPECT_EQ(out.h_n.shape(), (Shape{4, 2, 4}));
+  // The upper layer's forward run ends at the last valid step, its reverse run at the first.
+  const Tensor y = select(out.y, 0, 1);
+  EXPECT_EQ(largest(slice(select(y, 0, 2), 0, 0, 4) - select(select(out.h_n, 0, 2), 0, 1)), 0);
+  EXPECT_EQ(largest(slice(select(y, 0, 0), 0, 4, 8) - select(select(out.h_n, 0, 3), 0, 1)), 0);
+  EXPECT_GT(largest(rnn(x, {}, out.h_n).y - rnn(x).y), 1e-3) << "the state counts";
+}
+
 TEST(Layers, DefaultStartIsUniform) {
   Parameters parameters(Dtype::float64);
   Lstm lstm(parameters, "lstm", 5, 64);
