@@ -1,0 +1,77 @@
+// ONNX's node tests: elementwise ops with broadcasting.
+#include <limits>
+
+#include "tests/onnx_node.h"
+
+namespace unroll::testing::onnx {
+namespace {
+
+// Before opset 7 the second operand's axes were placed by an attribute.
+Tensor old_broadcast(const Node& n, Tensor b) {
+  if (!n.has("axis")) return b;
+  while (b.rank() + n.axis(0) < n.in[0].rank()) b = unsqueeze(b, -1);
+  return b;
+}
+
+Run unary(Tensor (*f)(const Tensor&)) {
+  return [f](const Node& n) { return Tensors{f(n.in[0])}; };
+}
+Run binary(Tensor (*f)(const Tensor&, const Tensor&)) {
+  return [f](const Node& n) {
+    if (n.in[0].dtype() != n.in[1].dtype()) unsupported(n.op + " of mixed types");
+    return Tensors{f(n.in[0], old_broadcast(n, n.in[1]))};
+  };
+}
+Run folded(Tensor (*f)(const Tensor&, const Tensor&), bool averaged = false) {
+  return [=](const Node& n) {
+    Tensor y = n.in[0];
+    for (std::size_t i = 1; i < n.in.size(); i++) y = f(y, n.in[i]);
+    return Tensors{averaged ? y / double(n.in.size()) : y};
+  };
+}
+
+Tensors clip(const Node& n) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const double low = n.input(1) ? n.in[1].item() : n.get("min", -inf);
+  const double high = n.input(2) ? n.in[2].item() : n.get("max", inf);
+  if (low > high) return {full(n.in[0].shape(), high, n.in[0].dtype())};
+  return {clamp(n.in[0], low, high)};
+}
+
+}  // namespace
+
+const Ops& elementwise_ops() {
+  static const Ops all = {
+      {"Abs", unary(abs)},
+      {"Add", binary(add)},
+      {"Clip", clip},
+      {"Cos", unary(cos)},
+      {"Div", binary(div)},
+      {"Equal", binary(eq)},
+      {"Erf", unary(erf)},
+      {"Exp", unary(exp)},
+      {"Greater", binary(gt)},
+      {"Less", binary(lt)},
+      {"Log", unary(log)},
+      {"Max", folded(maximum)},
+      {"Mean", folded(add, true)},
+      {"Min", folded(minimum)},
+      {"Mul", binary(mul)},
+      {"Neg", unary(neg)},
+      {"Pow", binary(pow)},
+      {"Reciprocal", unary(reciprocal)},
+      {"Relu", unary(relu)},
+      {"Sigmoid", unary(sigmoid)},
+      {"Sign", unary(sign)},
+      {"Sin", unary(sin)},
+      {"Softplus", unary(softplus)},
+      {"Sqrt", unary(sqrt)},
+      {"Sub", binary(sub)},
+      {"Sum", folded(add)},
+      {"Tanh", unary(tanh)},
+      {"Where", [](const Node& n) { return Tensors{where(n.in[0], n.in[1], n.in[2])}; }},
+  };
+  return all;
+}
+
+}  // namespace unroll::testing::onnx
