@@ -30,6 +30,28 @@ Run folded(Tensor (*f)(const Tensor&, const Tensor&), bool averaged = false) {
   };
 }
 
+// Whole numbers on either side are converted, and the result to the type of the base.
+Tensors power(const Node& n) {
+  const Dtype dtype = n.in[0].dtype(), real = is_real(dtype) ? dtype : Dtype::float64;
+  return {to(pow(to(n.in[0], real), to(old_broadcast(n, n.in[1]), real)), dtype)};
+}
+
+// A function with one attribute.
+Run with_alpha(Tensor (*f)(const Tensor&, double), double otherwise) {
+  return [=](const Node& n) { return Tensors{f(n.in[0], n.get("alpha", otherwise))}; };
+}
+
+Tensors gelus(const Node& n) {
+  const bool approximate = n.get<std::string>("approximate", "none") == "tanh";
+  return {approximate ? gelu_tanh(n.in[0]) : gelu(n.in[0])};
+}
+
+// x sigmoid(alpha x)
+Tensors swish(const Node& n) {
+  const double alpha = n.get("alpha", 1.0);
+  return {silu(n.in[0] * alpha) / alpha};
+}
+
 Tensors clip(const Node& n) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   const double low = n.input(1) ? n.in[1].item() : n.get("min", -inf);
@@ -47,10 +69,13 @@ const Ops& elementwise_ops() {
       {"Clip", clip},
       {"Cos", unary(cos)},
       {"Div", binary(div)},
+      {"Elu", with_alpha(elu, 1.0)},
       {"Equal", binary(eq)},
       {"Erf", unary(erf)},
       {"Exp", unary(exp)},
+      {"Gelu", gelus},
       {"Greater", binary(gt)},
+      {"LeakyRelu", with_alpha(leaky_relu, 0.01)},
       {"Less", binary(lt)},
       {"Log", unary(log)},
       {"Max", folded(maximum)},
@@ -58,16 +83,18 @@ const Ops& elementwise_ops() {
       {"Min", folded(minimum)},
       {"Mul", binary(mul)},
       {"Neg", unary(neg)},
-      {"Pow", binary(pow)},
+      {"Pow", power},
       {"Reciprocal", unary(reciprocal)},
       {"Relu", unary(relu)},
       {"Sigmoid", unary(sigmoid)},
       {"Sign", unary(sign)},
       {"Sin", unary(sin)},
       {"Softplus", unary(softplus)},
+      {"Softsign", unary(softsign)},
       {"Sqrt", unary(sqrt)},
       {"Sub", binary(sub)},
       {"Sum", folded(add)},
+      {"Swish", swish},
       {"Tanh", unary(tanh)},
       {"Where", [](const Node& n) { return Tensors{where(n.in[0], n.in[1], n.in[2])}; }},
   };

@@ -4,11 +4,9 @@
 namespace unroll::testing::onnx {
 namespace {
 
-Tensors product(const Node& n) {
-  if (n.in[0].rank() < 2 || n.in[1].rank() < 2)
-    unsupported("matmul of a vector: not in this version");
-  return {matmul(n.in[0], n.in[1])};
-}
+Tensors product(const Node& n) { return {matmul(n.in[0], n.in[1])}; }
+
+Tensors einsums(const Node& n) { return {einsum(n.get<std::string>("equation", ""), n.in)}; }
 
 Tensors gemm(const Node& n) {
   const auto turned = [&](const Tensor& x, const char* flag) {
@@ -23,6 +21,7 @@ Tensors gemm(const Node& n) {
 
 const Ops& product_ops() {
   static const Ops all = {
+      {"Einsum", einsums},
       {"Gemm", gemm},
       {"MatMul", product},
   };

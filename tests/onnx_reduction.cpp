@@ -4,8 +4,6 @@
 namespace unroll::testing::onnx {
 namespace {
 
-using Extreme = Tensor (*)(const Tensor&, int, bool);
-
 Axes axes_of(const Node& n, std::size_t input = 1) {
   Ints list = n.list(input, "axes");
   if (list.empty() && !n.get("noop_with_empty_axes", 0))
@@ -15,33 +13,33 @@ Axes axes_of(const Node& n, std::size_t input = 1) {
   return axes;
 }
 
-Tensors reduce_sum(const Node& n) { return {sum(n.in[0], axes_of(n), n.get("keepdims", 1))}; }
-Tensors reduce_mean(const Node& n) { return {mean(n.in[0], axes_of(n), n.get("keepdims", 1))}; }
+using Reduction = Tensor (*)(const Tensor&, const Axes&, bool);
 
-Run reduce_extreme(Extreme f) {
+Tensor sum_of_squares(const Tensor& x, const Axes& axes, bool keepdim) {
+  return sum(square(x), axes, keepdim);
+}
+Tensor norm2(const Tensor& x, const Axes& axes, bool keepdim) { return norm(x, 2, axes, keepdim); }
+
+// Truth values: the largest is "any", the smallest "all".
+Run reduce(Reduction f) {
   return [f](const Node& n) {
-    if (n.in[0].numel() == 0) unsupported(n.op + " of nothing is an error here");
-    Tensor y = n.in[0];
-    const Axes axes = axes_of(n);
-    for (int axis : axes) y = f(y, axis, true);
-    if (!n.get("keepdims", 1)) {
-      Shape left = y.shape();
-      std::vector<bool> gone(static_cast<std::size_t>(left.rank()));
-      for (int axis : axes) gone[std::size_t(normal_axis("axes", axis, left.rank()))] = true;
-      for (int i = left.rank(); i-- > 0;)
-        if (gone[std::size_t(i)]) left.erase(i);
-      y = reshape(y, left);
-    }
-    return Tensors{y};
+    const Dtype dtype = n.in[0].dtype();
+    const Tensor x = dtype == Dtype::boolean ? to(n.in[0], Dtype::float32) : n.in[0];
+    return Tensors{to(f(x, axes_of(n), n.get("keepdims", 1)), dtype)};
   };
 }
 
-Run arg(Extreme f) {
+Run arg(Tensor (*f)(const Tensor&, int, bool, Tie)) {
   return [f](const Node& n) {
-    if (n.get("select_last_index", 0))
-      unsupported(n.op + " of the last index: not in this version");
-    return Tensors{f(n.in[0], n.axis(0), n.get("keepdims", 1))};
+    const Tie tie = n.get("select_last_index", 0) ? Tie::last : Tie::first;
+    return Tensors{f(n.in[0], n.axis(0), n.get("keepdims", 1), tie)};
   };
+}
+
+Tensors running_sum(const Node& n) {
+  const int axis = int(to_vector<std::int64_t>(reshape(n.in[1], {1}))[0]);
+  return {cumsum(n.in[0], axis,
+                 {.exclusive = n.get("exclusive", 0) != 0, .reverse = n.get("reverse", 0) != 0})};
 }
 
 Run softmax_like(Tensor (*f)(const Tensor&, int)) {
@@ -61,11 +59,16 @@ const Ops& reduction_ops() {
   static const Ops all = {
       {"ArgMax", arg(argmax)},
       {"ArgMin", arg(argmin)},
+      {"CumSum", running_sum},
       {"LogSoftmax", softmax_like(log_softmax)},
-      {"ReduceMax", reduce_extreme(max)},
-      {"ReduceMean", reduce_mean},
-      {"ReduceMin", reduce_extreme(min)},
-      {"ReduceSum", reduce_sum},
+      {"ReduceL2", reduce(norm2)},
+      {"ReduceLogSumExp", reduce(logsumexp)},
+      {"ReduceMax", reduce(amax)},
+      {"ReduceMean", reduce(mean)},
+      {"ReduceMin", reduce(amin)},
+      {"ReduceProd", reduce(prod)},
+      {"ReduceSum", reduce(sum)},
+      {"ReduceSumSquare", reduce(sum_of_squares)},
       {"Softmax", softmax_like(softmax)},
   };
   return all;

@@ -58,14 +58,39 @@ Tensors sliced(const Node& n) {
   for (std::size_t i = 0; i < starts.size(); i++) {
     if (axes.size() <= i) axes.push_back(std::int64_t(i));
     const std::int64_t step = steps.empty() ? 1 : steps[i], size = y.size(int(axes[i]));
-    if (step < 0) unsupported("Slice backwards: not in this version");
-    const auto inside = [size](std::int64_t at) {
-      return std::clamp<std::int64_t>(at < 0 ? at + size : at, 0, size);
+    const std::int64_t low = step < 0 ? -1 : 0, high = step < 0 ? size - 1 : size;
+    const auto inside = [=](std::int64_t at) {
+      return std::clamp<std::int64_t>(at < 0 ? at + size : at, low, high);
     };
-    y = slice(y, int(axes[i]), inside(starts[i]), std::max(inside(starts[i]), inside(ends[i])),
-              step);
+    const std::int64_t start = inside(starts[i]), end = inside(ends[i]);
+    y = slice(y, int(axes[i]), start, step < 0 ? std::min(start, end) : std::max(start, end), step);
   }
   return {y};
+}
+
+// Pads of all axes, or of the axes of input 3: first what stands before each, then what is behind.
+Tensors padded(const Node& n) {
+  static const std::map<std::string, Pad> modes = {{"constant", Pad::constant},
+                                                   {"reflect", Pad::reflect},
+                                                   {"edge", Pad::replicate},
+                                                   {"wrap", Pad::circular}};
+  const Ints pads = n.list(1, "pads");
+  Ints axes = n.input(3) ? to_vector<std::int64_t>(n.in[3]) : Ints();
+  for (std::size_t i = axes.size(); i < pads.size() / 2; i++) axes.push_back(std::int64_t(i));
+  std::vector<PadAxis> by;
+  for (std::size_t i = 0; i < axes.size(); i++)
+    by.push_back({int(axes[i]), pads[i], pads[i + axes.size()]});
+  const double value = n.input(2) ? n.in[2].item() : n.get("value", 0.0);
+  return {pad(n.in[0], by, modes.at(n.get<std::string>("mode", "constant")), value)};
+}
+
+Tensors tiled(const Node& n) {
+  return {repeat(n.in[0], shape_of(to_vector<std::int64_t>(n.in[1])))};
+}
+
+Tensors triangle(const Node& n) {
+  const std::int64_t diagonal = n.input(1) ? to_vector<std::int64_t>(n.in[1])[0] : 0;
+  return {n.get("upper", 1) ? triu(n.in[0], diagonal) : tril(n.in[0], diagonal)};
 }
 
 Tensors split(const Node& n) {
@@ -106,11 +131,14 @@ const Ops& shape_ops() {
       {"Expand", expanded},
       {"Flatten", flattened},
       {"Gather", gathered},
+      {"Pad", padded},
       {"Reshape", reshaped},
       {"Slice", sliced},
       {"Split", split},
       {"Squeeze", squeezed},
+      {"Tile", tiled},
       {"Transpose", transposed},
+      {"Trilu", triangle},
       {"Unsqueeze", unsqueezed},
   };
   return all;

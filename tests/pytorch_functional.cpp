@@ -10,9 +10,24 @@ const std::map<std::string, Tensor (*)(const Tensor&)>& functions() {
       {"softmax_mid", [](const Tensor& x) { return softmax(x, 1); }},
       {"log_softmax", [](const Tensor& x) { return log_softmax(x, -1); }},
       {"softplus", softplus},
-      {"hardtanh", [](const Tensor& x) { return clamp(x, -1, 1); }},
+      {"hardtanh", [](const Tensor& x) { return hardtanh(x); }},
+      {"gelu", gelu},
+      {"gelu_tanh", gelu_tanh},
+      {"silu", silu},
+      {"elu", [](const Tensor& x) { return elu(x); }},
+      {"leaky_relu", [](const Tensor& x) { return leaky_relu(x); }},
+      {"softsign", softsign},
+      {"logsumexp", [](const Tensor& x) { return logsumexp(x, -1); }},
+      {"var_unbiased", [](const Tensor& x) { return var(x, -1); }},
+      {"var_biased", [](const Tensor& x) { return var(x, -1, false); }},
+      {"std", [](const Tensor& x) { return std_dev(x, -1); }},
+      {"norm2", [](const Tensor& x) { return norm(x, 2, -1); }},
+      {"cumsum", [](const Tensor& x) { return cumsum(x, 1); }},
+      {"cumprod", [](const Tensor& x) { return cumprod(x, 1); }},
+      {"prod", [](const Tensor& x) { return prod(x, -1); }},
+      {"roll", [](const Tensor& x) { return roll(x, 1, 1); }},
       {"max_dim", [](const Tensor& x) { return max(x, -1); }},
-      {"amax_ties", [](const Tensor& x) { return max(round(x), -1); }},
+      {"amax_ties", [](const Tensor& x) { return amax(round(x), -1); }},
       {"expm1", expm1},
       {"log1p_abs", [](const Tensor& x) { return log1p(abs(x)); }},
       {"clamp", [](const Tensor& x) { return clamp(x, -0.5, 0.5); }},
@@ -28,9 +43,8 @@ Named functional(const File& file, const Json& spec) {
   if (f == "add") return {{"y", a + b}};
   if (f == "mul") return {{"y", a * b}};
   if (f == "div") return {{"y", a / b}};
-  if (f != "matmul") unsupported(f + ": not in this version");
-  if (a.rank() < 2 || b.rank() < 2) unsupported("matmul of a vector: not in this version");
-  return {{"y", matmul(a, b)}};
+  if (f == "matmul") return {{"y", matmul(a, b)}};
+  unsupported(f + ": not in this version");
 }
 
 }  // namespace
