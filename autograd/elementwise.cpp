@@ -1,35 +1,13 @@
-// Elementwise ops: values from kernels/elementwise.h, derivatives as ops of the input or the value.
-#include "kernels/elementwise.h"
-
-#include <cmath>
-#include <numbers>
+// Elementwise ops of two operands, comparisons and selection; those of one operand: unary.cpp.
+#include "autograd/elementwise.h"
 
 #include "autograd/operands.h"
-#include "kernels/copy.h"
 
 namespace unroll {
 
 using namespace detail;
 
-namespace {
-
-// ---- one operand
-
-Tensor run(Unary op, const Tensor& x, double p0 = 0, double p1 = 0) {
-  Tensor y = empty_like(x);
-  const UnaryShape shape{op, space_of(y, {&x}), p0, p1};
-  const auto call = [&](auto type) {
-    using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(), unary<T>(shape, {x.data<T>(), y.mutable_data<T>()}));
-  };
-  if (x.dtype() == Dtype::int64)
-    call(std::int64_t{});
-  else
-    with_real(x.dtype(), call);
-  return y;
-}
-
-Tensor run(Binary op, const Tensor& a, const Tensor& b, const Shape& out) {
+Tensor detail::run(Binary op, const Tensor& a, const Tensor& b, const Shape& out) {
   Tensor z = empty(out, a.dtype(), a.device());
   const BinaryShape shape{op, space_of(z, {&a, &b})};
   const auto call = [&](auto type) {
@@ -43,132 +21,7 @@ Tensor run(Binary op, const Tensor& a, const Tensor& b, const Shape& out) {
   return z;
 }
 
-constexpr const char* unary_name(Unary op) {
-  switch (op) {
-    case Unary::neg: return "neg";
-    case Unary::abs: return "abs";
-    case Unary::sign: return "sign";
-    case Unary::square: return "square";
-    case Unary::reciprocal: return "reciprocal";
-    case Unary::sqrt: return "sqrt";
-    case Unary::rsqrt: return "rsqrt";
-    case Unary::exp: return "exp";
-    case Unary::expm1: return "expm1";
-    case Unary::log: return "log";
-    case Unary::log1p: return "log1p";
-    case Unary::sin: return "sin";
-    case Unary::cos: return "cos";
-    case Unary::tanh: return "tanh";
-    case Unary::one_minus_square: return "one_minus_square";
-    case Unary::sigmoid: return "sigmoid";
-    case Unary::sigmoid_slope: return "sigmoid_slope";
-    case Unary::relu: return "relu";
-    case Unary::step: return "step";
-    case Unary::softplus: return "softplus";
-    case Unary::erf: return "erf";
-    case Unary::floor: return "floor";
-    case Unary::ceil: return "ceil";
-    case Unary::round: return "round";
-    case Unary::add_scalar: return "add";
-    case Unary::mul_scalar: return "mul";
-    case Unary::pow_scalar: return "pow";
-    case Unary::clamp: return "clamp";
-    case Unary::inside: return "inside";
-  }
-  return "?";
-}
-
-// The derivative is a function of the value y rather than of x: then only y is kept.
-constexpr bool by_value(Unary op) {
-  return op == Unary::reciprocal || op == Unary::sqrt || op == Unary::rsqrt || op == Unary::exp ||
-         op == Unary::expm1 || op == Unary::tanh || op == Unary::sigmoid || op == Unary::relu;
-}
-constexpr bool is_flat(Unary op) {
-  return op == Unary::sign || op == Unary::floor || op == Unary::ceil || op == Unary::round ||
-         op == Unary::step || op == Unary::inside;
-}
-constexpr bool is_affine(Unary op) {
-  return op == Unary::neg || op == Unary::add_scalar || op == Unary::mul_scalar;
-}
-
-template <Unary op>
-Tensor apply(const Tensor& x, double p0 = 0, double p1 = 0);
-
-// dy/dx as a tensor, from v = y (by_value) or v = x.
-template <Unary op>
-Tensor slope(const Tensor& v, double p0, double p1) {
-  if constexpr (op == Unary::abs) return sign(v);
-  if constexpr (op == Unary::square) return mul(v, 2);
-  if constexpr (op == Unary::reciprocal) return neg(square(v));
-  if constexpr (op == Unary::sqrt) return mul(reciprocal(v), 0.5);
-  if constexpr (op == Unary::rsqrt) return mul(mul(square(v), v), -0.5);
-  if constexpr (op == Unary::exp) return v;
-  if constexpr (op == Unary::expm1) return add(v, 1);
-  if constexpr (op == Unary::log) return reciprocal(v);
-  if constexpr (op == Unary::log1p) return reciprocal(add(v, 1));
-  if constexpr (op == Unary::sin) return cos(v);
-  if constexpr (op == Unary::cos) return neg(sin(v));
-  if constexpr (op == Unary::tanh) return apply<Unary::one_minus_square>(v);
-  if constexpr (op == Unary::one_minus_square) return mul(v, -2);
-  if constexpr (op == Unary::sigmoid) return apply<Unary::sigmoid_slope>(v);
-  if constexpr (op == Unary::sigmoid_slope) return add(mul(v, -2), 1);
-  if constexpr (op == Unary::relu) return apply<Unary::step>(v);
-  if constexpr (op == Unary::softplus) return sigmoid(v);
-  if constexpr (op == Unary::erf) return mul(exp(neg(square(v))), 2 / std::sqrt(std::numbers::pi));
-  if constexpr (op == Unary::pow_scalar) return mul(pow(v, p0 - 1), p0);
-  if constexpr (op == Unary::clamp) return apply<Unary::inside>(v, p0, p1);
-  static_cast<void>(p0), static_cast<void>(p1);
-}
-
-template <Unary op>
-struct UnaryRule {
-  static constexpr const char* name = unary_name(op);
-  Tensor v;  // x or y
-  double p0, p1;
-
-  auto saved() const { return std::tie(v); }
-
-  Tensor through(const Tensor& d) const {
-    if constexpr (op == Unary::neg)
-      return neg(d);
-    else if constexpr (op == Unary::add_scalar)
-      return d;
-    else if constexpr (op == Unary::mul_scalar)
-      return mul(d, p0);
-    else {
-      constexpr bool fused = op == Unary::tanh || op == Unary::sigmoid || op == Unary::relu;
-      if constexpr (fused)
-        if (!is_recording()) return run(fused_pull(), d, v, d.shape());
-      return mul(d, slope<op>(v, p0, p1));
-    }
-  }
-  static constexpr Binary fused_pull() {
-    return op == Unary::tanh      ? Binary::tanh_pull
-           : op == Unary::sigmoid ? Binary::sigmoid_pull
-                                  : Binary::relu_pull;
-  }
-
-  void pull(Pullback& s) const {
-    if constexpr (!is_flat(op))
-      if (!is_constant()) s.add(0, through(s.cotangent()));
-  }
-  void push(Pushforward& s) const {
-    if constexpr (!is_flat(op))
-      if (!is_constant()) s.set(0, through(s.tangent(0)));
-  }
-  bool is_constant() const { return op == Unary::pow_scalar && p0 == 0; }  // 0 * x^-1 is NaN at 0
-};
-
-template <Unary op>
-Tensor apply(const Tensor& x, double p0, double p1) {
-  require_real(unary_name(op), x);
-  Tensor y = run(op, x, p0, p1);
-  if (is_recording()) {
-    const bool keeps = !is_affine(op) && !is_flat(op);
-    record(UnaryRule<op>{!keeps ? Tensor() : by_value(op) ? y : x, p0, p1}, {&x}, {&y});
-  }
-  return y;
-}
+namespace {
 
 // ---- two operands
 
@@ -348,37 +201,6 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (is_recording() && is_real(a.dtype()))
     record(WhereRule{condition, a.shape(), b.shape(), out}, {&condition, &a, &b}, {&z});
   return z;
-}
-
-Tensor neg(const Tensor& x) { return apply<Unary::neg>(x); }
-Tensor abs(const Tensor& x) { return apply<Unary::abs>(x); }
-Tensor sign(const Tensor& x) { return apply<Unary::sign>(x); }
-Tensor square(const Tensor& x) { return apply<Unary::square>(x); }
-Tensor reciprocal(const Tensor& x) { return apply<Unary::reciprocal>(x); }
-Tensor sqrt(const Tensor& x) { return apply<Unary::sqrt>(x); }
-Tensor rsqrt(const Tensor& x) { return apply<Unary::rsqrt>(x); }
-Tensor exp(const Tensor& x) { return apply<Unary::exp>(x); }
-Tensor expm1(const Tensor& x) { return apply<Unary::expm1>(x); }
-Tensor log(const Tensor& x) { return apply<Unary::log>(x); }
-Tensor log1p(const Tensor& x) { return apply<Unary::log1p>(x); }
-Tensor sin(const Tensor& x) { return apply<Unary::sin>(x); }
-Tensor cos(const Tensor& x) { return apply<Unary::cos>(x); }
-Tensor tanh(const Tensor& x) { return apply<Unary::tanh>(x); }
-Tensor sigmoid(const Tensor& x) { return apply<Unary::sigmoid>(x); }
-Tensor relu(const Tensor& x) { return apply<Unary::relu>(x); }
-Tensor softplus(const Tensor& x) { return apply<Unary::softplus>(x); }
-Tensor erf(const Tensor& x) { return apply<Unary::erf>(x); }
-Tensor floor(const Tensor& x) { return apply<Unary::floor>(x); }
-Tensor ceil(const Tensor& x) { return apply<Unary::ceil>(x); }
-Tensor round(const Tensor& x) { return apply<Unary::round>(x); }
-Tensor add(const Tensor& a, double b) { return apply<Unary::add_scalar>(a, b); }
-Tensor mul(const Tensor& a, double b) { return apply<Unary::mul_scalar>(a, b); }
-Tensor pow(const Tensor& x, double exponent) { return apply<Unary::pow_scalar>(x, exponent); }
-
-Tensor clamp(const Tensor& x, double low, double high) {
-  if (!(low <= high))
-    fail("clamp", std::to_string(low) + ".." + std::to_string(high) + " is no interval");
-  return apply<Unary::clamp>(x, low, high);
 }
 
 Tensor add(const Tensor& a, const Tensor& b) { return apply<Binary::add>(a, b); }

@@ -153,9 +153,12 @@ void run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tenso
 Tensor matmul(const Tensor& a, const Tensor& b) {
   require_alike("matmul", a, b);
   require_real("matmul", a);
-  if (a.rank() < 2 || b.rank() < 2 || a.shape()[-1] != b.shape()[-2])
+  const bool row = a.rank() == 1, column = b.rank() == 1;
+  if (a.rank() < 1 || b.rank() < 1 || a.shape()[-1] != b.shape()[column ? -1 : -2])
     fail("matmul", "a is " + to_string(a.shape()) + " but b is " + to_string(b.shape()) +
-                       ": they must be [...,M,K] and [...,K,N]");
+                       ": they must be [...,M,K] and [...,K,N], or [K] on either side");
+  if (row) return squeeze(matmul(unsqueeze(a, 0), b), column ? -1 : -2);
+  if (column) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
   if (is_recording() && a.rank() != b.rank()) {
     const Aligned both = aligned(a, b);
     return matmul(both.a, both.b);

@@ -1,6 +1,7 @@
 // What every op does with its operands before it calls a kernel. Private to autograd/*.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -89,6 +90,17 @@ inline Shape with_lead(const Tensor& d, int rank, const Shape& shape) {
 /// Stretches a tangent of an input of shape `in` to `out` (same ranks).
 inline Tensor spread(const Tensor& d, const Shape& in, const Shape& out) {
   return in == out ? d : expand(d, with_lead(d, in.rank(), out));
+}
+
+/// The axes counted from the right, from the left-most on: removing one leaves the next ones valid.
+inline Axes normal_axes(const char* op, const Axes& axes, int rank) {
+  Axes normal = axes;
+  for (int& axis : normal.axis) axis = 0;
+  for (int i = 0; i < axes.count; i++) normal.axis[i] = normal_axis(op, axes.axis[i], rank) - rank;
+  std::sort(normal.axis, normal.axis + normal.count);
+  for (int i = 1; i < normal.count; i++)
+    if (normal.axis[i] == normal.axis[i - 1]) fail(op, "an axis is named twice");
+  return normal;
 }
 
 /// Zero (undefined) plus something is that something.

@@ -10,6 +10,9 @@
 // Functions are thread-safe as far as their arguments are.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "core/lengths.h"
 #include "core/tensor.h"
 
@@ -34,11 +37,28 @@ Tensor sigmoid(const Tensor& x);
 Tensor relu(const Tensor& x);      // derivative at 0: 0
 Tensor softplus(const Tensor& x);  // log(1 + e^x)
 Tensor erf(const Tensor& x);
+Tensor erfc(const Tensor& x);   // 1 - erf(x), accurate where erf is near 1
 Tensor floor(const Tensor& x);  // derivative 0, also ceil, round (halves to even)
 Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);
 Tensor pow(const Tensor& x, double exponent);
 Tensor clamp(const Tensor& x, double low, double high);  // derivative 1 on [low, high]
+
+// ---- activations, y = f(x), any shape; at a kink the derivative is that of the left side
+Tensor gelu(const Tensor& x);                             // x P(a standard normal number < x)
+Tensor gelu_tanh(const Tensor& x);                        // PyTorch's gelu(approximate='tanh')
+Tensor silu(const Tensor& x);                             // x sigmoid(x), also called swish
+Tensor mish(const Tensor& x);                             // x tanh(softplus(x))
+Tensor softsign(const Tensor& x);                         // x / (1 + |x|)
+Tensor logsigmoid(const Tensor& x);                       // log(sigmoid(x))
+Tensor elu(const Tensor& x, double alpha = 1);            // x > 0 ? x : alpha (e^x - 1)
+Tensor celu(const Tensor& x, double alpha = 1);           // x > 0 ? x : alpha (e^(x/alpha) - 1)
+Tensor selu(const Tensor& x);                             // 1.0507 elu(x, 1.67326)
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);  // x > 0 ? x : slope x
+/// clamp with derivative 0 at both ends, as PyTorch's.
+Tensor hardtanh(const Tensor& x, double low = -1, double high = 1);
+Tensor relu6(const Tensor& x);        // hardtanh(x, 0, 6)
+Tensor hardsigmoid(const Tensor& x);  // relu6(x + 3) / 6
 
 // ---- elementwise with NumPy broadcasting
 Tensor add(const Tensor& a, const Tensor& b);
@@ -83,21 +103,52 @@ Tensor sum(const Tensor& x);  // of everything: rank 0
 Tensor sum(const Tensor& x, const Axes& axes, bool keepdim = false);
 Tensor mean(const Tensor& x);  // of nothing: NaN
 Tensor mean(const Tensor& x, const Axes& axes, bool keepdim = false);
+Tensor prod(const Tensor& x);  // of nothing: 1. Derivatives are exact where factors are 0
+Tensor prod(const Tensor& x, const Axes& axes, bool keepdim = false);
+/// Largest and smallest over axes; equals share the derivative. NaN wins; of nothing: -inf, inf.
+Tensor amax(const Tensor& x, const Axes& axes, bool keepdim = false);
+Tensor amin(const Tensor& x, const Axes& axes, bool keepdim = false);
+/// log(sum(exp(x))), without overflow; of nothing: -inf.
+Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim = false);
+/// Mean squared distance from the mean; `unbiased` divides by one less (NaN for a single number).
+Tensor var(const Tensor& x, const Axes& axes, bool unbiased = true, bool keepdim = false);
+/// The root of var; derivative 0 where it is 0.
+Tensor std_dev(const Tensor& x, const Axes& axes, bool unbiased = true, bool keepdim = false);
+/// (sum |x|^p)^(1/p), p > 0 or infinite; derivative 0 where the norm of order 2 is 0.
+Tensor norm(const Tensor& x, double p, const Axes& axes, bool keepdim = false);
 /// Largest and smallest along one axis, which must not be empty; the derivative goes to the first
 /// of equals. NaN wins.
 Tensor max(const Tensor& x, int axis, bool keepdim = false);
 Tensor min(const Tensor& x, int axis, bool keepdim = false);
-/// int64 index of the first largest or smallest along an axis.
-Tensor argmax(const Tensor& x, int axis, bool keepdim = false);
-Tensor argmin(const Tensor& x, int axis, bool keepdim = false);
+enum class Tie : std::uint8_t { first, last };
+/// int64 index of the largest or smallest along an axis: of the first or last of equals.
+Tensor argmax(const Tensor& x, int axis, bool keepdim = false, Tie tie = Tie::first);
+Tensor argmin(const Tensor& x, int axis, bool keepdim = false, Tie tie = Tie::first);
+
+// ---- running reductions along an axis
+struct ScanOptions {
+  bool exclusive = false;  // place t has what is before t; the first place 0, or 1 for products
+  bool reverse = false;    // from the last place to the first
+};
+Tensor cumsum(const Tensor& x, int axis, const ScanOptions& options = {});
+/// Derivatives are exact where factors are 0.
+Tensor cumprod(const Tensor& x, int axis, const ScanOptions& options = {});
+/// y[t] = a[t] y[t-1] + b[t] along an axis, from y[-1] = 0 (reverse: y[t+1], from the end); a
+/// broadcasts to b. Where a line starts, a is never read.
+Tensor linear_scan(const Tensor& a, const Tensor& b, int axis, bool reverse = false);
 
 // ---- softmax along an axis, shifted by the maximum, so that nothing overflows
 Tensor softmax(const Tensor& x, int axis);
 Tensor log_softmax(const Tensor& x, int axis);
 
 // ---- products
-/// [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast. Both of rank >= 2.
+/// [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast. A vector [K] at the left or at
+/// the right is a row or a column, and its axis of size 1 is taken out of the result.
 Tensor matmul(const Tensor& a, const Tensor& b);
+/// Sum of products by labels, as torch.einsum: einsum("bij,bjk->bik", {a, b}). Without "->" the
+/// labels that occur once, in alphabetical order; "..." stands for axes that broadcast; a label
+/// that occurs twice in one operand takes the diagonal. Sizes of 1 broadcast.
+Tensor einsum(const std::string& equation, const Tensors& operands);
 /// x [..., I], weight [O, I], bias [O] or undefined -> x weight^T + bias, [..., O].
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
@@ -108,6 +159,8 @@ Tensor permute(const Tensor& x, const Axes& order);
 Tensor expand(const Tensor& x, const Shape& shape);
 Tensor unsqueeze(const Tensor& x, int axis);
 Tensor squeeze(const Tensor& x, int axis);
+/// Places start, start + step, .. below end, 0 <= start <= end <= size; for step < 0 places start,
+/// start + step, .. above end, -1 <= end <= start < size.
 Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t end,
              std::int64_t step = 1);
 Tensor select(const Tensor& x, int axis, std::int64_t i);
@@ -119,6 +172,25 @@ Tensor cat(const Tensors& xs, int axis);
 Tensor stack(const Tensors& xs, int axis);
 /// The slices along an axis, which is removed.
 Tensors unbind(const Tensor& x, int axis);
+
+/// Moves every place by `shift` along an axis; what leaves at one end comes in at the other.
+Tensor roll(const Tensor& x, std::int64_t shift, int axis);
+/// x laid side by side counts[i] times along axis i; counts may have more axes, at the left.
+Tensor repeat(const Tensor& x, const Shape& counts);
+/// x [..., M, N] with zeros above or below a diagonal, which lies `diagonal` places to the right.
+/// Any dtype.
+Tensor tril(const Tensor& x, std::int64_t diagonal = 0);
+Tensor triu(const Tensor& x, std::int64_t diagonal = 0);
+
+/// What stands around x: a value; its mirror image without the edge itself; its edge; x again.
+enum class Pad : std::uint8_t { constant, reflect, replicate, circular };
+struct PadAxis {
+  int axis;
+  std::int64_t before, after;  // negative: that many places are cut off
+};
+/// PyTorch's pad, with the axes named. Reflections and repetitions go on as far as needed.
+Tensor pad(const Tensor& x, const std::vector<PadAxis>& by, Pad mode = Pad::constant,
+           double value = 0);
 
 // ---- indexing. Indices are int64, 0 <= index < size.
 /// Slices along `axis` in the order of index [m]; repeated indices are fine.

@@ -8,6 +8,7 @@
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
 #include "kernels/reduction.h"
+#include "kernels/scan.h"
 #include "kernels/softmax.h"
 
 namespace unroll {
@@ -65,6 +66,8 @@ UNROLL_DISPATCH_FOR(std::int64_t, axpy, void, AxpyShape, AxpyArgs)
 
 UNROLL_DISPATCH(reduce, void, ReduceShape, ReduceArgs)
 UNROLL_DISPATCH_FOR(std::int64_t, reduce, void, ReduceShape, ReduceArgs)
+
+UNROLL_DISPATCH(scan, void, ScanShape, ScanArgs)
 
 UNROLL_DISPATCH_SHAPE(matmul_scratch, std::size_t, MatmulShape)
 UNROLL_DISPATCH(matmul, void, MatmulShape, MatmulArgs)

@@ -48,6 +48,9 @@ struct LaneMath {
   UNROLL_SIMD_FN Vec erf(Vec x) {
     return mapped(x, [](T v) { return std::erf(v); });
   }
+  UNROLL_SIMD_FN Vec erfc(Vec x) {
+    return mapped(x, [](T v) { return std::erfc(v); });
+  }
   UNROLL_SIMD_FN Vec floor(Vec x) {
     return mapped(x, [](T v) { return std::floor(v); });
   }
@@ -109,9 +112,17 @@ static int cost_of(Unary op) {
     case Unary::cos:
     case Unary::softplus:
     case Unary::erf:
+    case Unary::erfc:
+    case Unary::elu:
+    case Unary::logsigmoid:
+    case Unary::gelu:
     case Unary::pow_scalar: return 16;
     case Unary::exp:
     case Unary::tanh:
+    case Unary::elu_slope:
+    case Unary::silu:
+    case Unary::mish:
+    case Unary::gelu_tanh:
     case Unary::sigmoid: return 4;
     default: return 1;
   }
@@ -251,7 +262,7 @@ static Unary simplified(Unary op, double p0) {
 
 template <class T>
 void unary(const UnaryShape& shape, const UnaryArgs<T>& args) noexcept {
-  constexpr int ops = int(Unary::inside) + 1;
+  constexpr int ops = int(Unary::gelu_tanh) + 1;
   const Unary op = simplified(shape.op, shape.p0);
   const auto loop = unary_loop<T>(op, std::make_integer_sequence<int, ops>());
   const T p0 = T(shape.p0), p1 = T(shape.p1);

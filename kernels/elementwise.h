@@ -43,6 +43,7 @@ enum class Unary : std::uint8_t {
   step,              // x > 0 ? 1 : 0, the slope of relu
   softplus,          // log(1 + e^x), without overflow
   erf,               // error function
+  erfc,              // 1 - erf(x), accurate where erf is near 1
   floor,             // largest whole number <= x
   ceil,              // smallest whole number >= x
   round,             // nearest whole number, halves to even
@@ -51,6 +52,18 @@ enum class Unary : std::uint8_t {
   pow_scalar,        // x^p0; p0 of 2, 1, 1/2, 0 and -1 are exact special cases
   clamp,             // min(max(x, p0), p1)
   inside,            // p0 <= x <= p1 ? 1 : 0, the slope of clamp
+  hardtanh,          // the values of clamp
+  between,           // p0 < x < p1 ? 1 : 0, the slope of hardtanh
+  leaky_relu,        // x > 0 ? x : p0 x
+  leaky_step,        // x > 0 ? 1 : p0, the slope of leaky_relu
+  elu,               // x > 0 ? x : p0 (e^(p1 x) - 1)
+  elu_slope,         // x > 0 ? 1 : p0 p1 e^(p1 x)
+  softsign,          // x / (1 + |x|)
+  silu,              // x / (1 + e^-x)
+  mish,              // x tanh(log(1 + e^x))
+  logsigmoid,        // log(1 / (1 + e^-x)), without overflow
+  gelu,              // x P(a normal number < x) = x erfc(-x / sqrt 2) / 2
+  gelu_tanh,         // its approximation x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3)
 };
 
 enum class Binary : std::uint8_t {
@@ -184,6 +197,7 @@ struct ScalarMath {
   UNROLL_HOST_DEVICE static T tanh(T x) { return std::tanh(x); }
   UNROLL_HOST_DEVICE static T sigmoid(T x) { return T(1) / (T(1) + std::exp(-x)); }
   UNROLL_HOST_DEVICE static T erf(T x) { return std::erf(x); }
+  UNROLL_HOST_DEVICE static T erfc(T x) { return std::erfc(x); }
   UNROLL_HOST_DEVICE static T floor(T x) { return std::floor(x); }
   UNROLL_HOST_DEVICE static T ceil(T x) { return std::ceil(x); }
   UNROLL_HOST_DEVICE static T round(T x) { return std::nearbyint(x); }
@@ -221,18 +235,46 @@ UNROLL_HOST_DEVICE V unary_formula(V x, V p0, V p1) {
     return Math::select(x <= zero, zero, x) + Math::log1p(Math::exp(-Math::abs(x)));
   }
   if constexpr (op == Unary::erf) return Math::erf(x);
+  if constexpr (op == Unary::erfc) return Math::erfc(x);
   if constexpr (op == Unary::floor) return Math::floor(x);
   if constexpr (op == Unary::ceil) return Math::ceil(x);
   if constexpr (op == Unary::round) return Math::round(x);
   if constexpr (op == Unary::add_scalar) return x + p0;
   if constexpr (op == Unary::mul_scalar) return x * p0;
   if constexpr (op == Unary::pow_scalar) return Math::pow(x, p0);
-  if constexpr (op == Unary::clamp) {
+  if constexpr (op == Unary::clamp || op == Unary::hardtanh) {
     const V floored = Math::select(x < p0, p0, x);
     return Math::select(floored > p1, p1, floored);
   }
   if constexpr (op == Unary::inside) {
     return Math::select(x < p0, zero, Math::select(x <= p1, one, zero));
+  }
+  if constexpr (op == Unary::between) {
+    return Math::select(x <= p0, zero, Math::select(x < p1, one, zero));
+  }
+  if constexpr (op == Unary::leaky_relu) return Math::select(x > zero, x, p0 * x);
+  if constexpr (op == Unary::leaky_step) return Math::select(x > zero, one, p0);
+  if constexpr (op == Unary::elu) return Math::select(x > zero, x, p0 * Math::expm1(p1 * x));
+  if constexpr (op == Unary::elu_slope) {
+    return Math::select(x > zero, one, p0 * p1 * Math::exp(p1 * x));
+  }
+  if constexpr (op == Unary::softsign) return x / (one + Math::abs(x));
+  // As a quotient: the product with the sigmoid would round in the subnormal numbers.
+  if constexpr (op == Unary::silu) return x / (one + Math::exp(-x));
+  // tanh(log(1 + w)) = n / (n + 2), n = w (w + 2); one where w^2 might overflow.
+  if constexpr (op == Unary::mish) {
+    const V w = Math::exp(x), n = w * (w + Math::set(2));
+    return Math::select(x > Math::set(20), x, x * (n / (n + Math::set(2))));
+  }
+  if constexpr (op == Unary::logsigmoid) {
+    return Math::select(x >= zero, zero, x) - Math::log1p(Math::exp(-Math::abs(x)));
+  }
+  if constexpr (op == Unary::gelu) {
+    return Math::set(0.5) * x * Math::erfc(x * Math::set(-0.70710678118654752440));
+  }
+  if constexpr (op == Unary::gelu_tanh) {
+    const V k = Math::set(-1.5957691216057307117);  // -2 sqrt(2/pi)
+    return x / (one + Math::exp(k * x * (one + Math::set(0.044715) * x * x)));
   }
 }
 

@@ -138,7 +138,7 @@ static void extreme(const ReduceShape& s, const ReduceArgs<T>& args) {
     std::int64_t at = s.count > 0 ? 0 : -1;
     for (std::int64_t k = 0; k < s.count; k++) {
       const T value = x[k * s.stride_count];
-      const bool better = largest ? value > best : value < best;
+      const bool better = (largest ? value > best : value < best) || (s.last && value == best);
       const bool nan = value != value;
       if (better || nan) {
         best = value;

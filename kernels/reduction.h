@@ -28,6 +28,7 @@ struct ReduceShape {
   Reduce op;
   std::int64_t outer, count, inner;
   std::int64_t stride_outer, stride_count, stride_inner;  // of x, in elements; 0 repeats
+  bool last = false;  // the index of an extreme is that of the last of equals
 
   // The shape of a dense x.
   static constexpr ReduceShape dense(Reduce op, std::int64_t outer, std::int64_t count,
@@ -40,7 +41,7 @@ struct ReduceArgs {
   const T* x;                     // [outer, count, inner], strided
   T* y;                           // [outer, inner]; may be null when only the index is wanted
   std::int64_t* index = nullptr;  // [outer, inner]: for max and min where the extreme is, the first
-                                  // of equals; or null
+                                  // of equals (see `last`); or null
 };
 
 namespace cpu {

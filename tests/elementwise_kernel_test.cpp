@@ -19,6 +19,7 @@ struct UnaryCase {
   Unary op;
   double (*f)(double);
   double p0 = 0, p1 = 0;
+  double condition = 0;  // how much of a rounding of the inner function's argument is seen
 };
 const UnaryCase unary_cases[] = {
     {Unary::neg, [](double x) { return -x; }},
@@ -59,6 +60,27 @@ const UnaryCase unary_cases[] = {
                                          : x > 1.25 ? 1.25
                                                     : x; }, -0.5, 1.25},
     {Unary::inside, [](double x) { return x >= -0.5 && x <= 1.25 ? 1. : 0.; }, -0.5, 1.25},
+    {Unary::hardtanh, [](double x) { return x < -0.5   ? -0.5
+                                            : x > 1.25 ? 1.25
+                                                       : x; }, -0.5, 1.25},
+    {Unary::between, [](double x) { return x > -0.5 && x < 1.25 ? 1. : 0.; }, -0.5, 1.25},
+    {Unary::erfc, [](double x) { return std::erfc(x); }},
+    {Unary::leaky_relu, [](double x) { return x > 0 ? x : 0.25 * x; }, 0.25},
+    {Unary::leaky_step, [](double x) { return x > 0 ? 1 : 0.25; }, 0.25},
+    {Unary::elu, [](double x) { return x > 0 ? x : 0.75 * std::expm1(0.5 * x); }, 0.75, 0.5},
+    {Unary::elu_slope, [](double x) { return x > 0 ? 1 : 0.375 * std::exp(0.5 * x); }, 0.75, 0.5},
+    {Unary::softsign, [](double x) { return x / (1 + std::fabs(x)); }},
+    {Unary::silu, [](double x) { return x / (1 + std::exp(-x)); }},
+    {Unary::mish, [](double x) { return x > 30 ? x : x * std::tanh(std::log1p(std::exp(x))); }},
+    {Unary::logsigmoid, [](double x) { return x < -30 ? x : -std::log1p(std::exp(-x)); }},
+    // erfc and exp of these multiply a rounding of their argument by up to 2 x^2 and 2u.
+    {Unary::gelu, [](double x) { return 0.5 * x * std::erfc(-x * std::sqrt(0.5)); }, 0, 0, 12},
+    {Unary::gelu_tanh,
+     [](double x) {
+       const double u = std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
+       return x / (1 + std::exp(-2 * u));
+     },
+     0, 0, 12},
 };
 
 template <class T>
@@ -90,9 +112,10 @@ TYPED_TEST(ElementwiseKernel, UnaryValues) {
         } else if (std::isinf(want)) {
           EXPECT_EQ(y[i], want);
         } else {
-          EXPECT_NEAR(
-              y[i], want,
-              tolerance * std::fabs(double(want)) + double(std::numeric_limits<T>::denorm_min()));
+          EXPECT_NEAR(y[i], want,
+                      (tolerance + c.condition * double(std::numeric_limits<T>::epsilon())) *
+                              std::fabs(double(want)) +
+                          double(std::numeric_limits<T>::denorm_min()));
         }
       }
     }

@@ -105,8 +105,12 @@ const std::vector<OpCase>& op_cases() {
     add_unary_cases(cases);
     add_binary_cases(cases);
     add_reduction_cases(cases);
+    add_statistics_cases(cases);
+    add_scan_cases(cases);
     add_product_cases(cases);
+    add_einsum_cases(cases);
     add_shape_cases(cases);
+    add_pad_cases(cases);
     add_index_cases(cases);
     add_loss_cases(cases);
     add_recurrent_cases(cases);

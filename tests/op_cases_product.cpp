@@ -60,6 +60,31 @@ void add_matmuls(std::vector<OpCase>& cases) {
                      .f = [](const Tensors& x) { return matmul(x[0], x[1]); },
                      .reference = [](const Arrays& x) { return matmul_of(x[0], x[1]); },
                      .large = row.large});
+  const auto with_axis = [](const Array& x, int axis) {
+    Array y = x;
+    y.shape.insert(axis, 1);
+    return y;
+  };
+  struct VectorRow {
+    const char* variant;
+    Shape a, b, out;
+  };
+  for (const VectorRow& row : {VectorRow{"vectors", {4}, {4}, {}},
+                               {"matrix_vector", {3, 4}, {4}, {3}},
+                               {"vector_matrix", {4}, {4, 5}, {5}},
+                               {"batch_vector", {2, 3, 4}, {4}, {2, 3}},
+                               {"vector_batch", {4}, {2, 4, 3}, {2, 3}},
+                               {"empty_vectors", {0}, {0}, {}}})
+    cases.push_back({.op = "matmul",
+                     .variant = row.variant,
+                     .inputs = {normal(row.a), normal(row.b)},
+                     .f = [](const Tensors& x) { return matmul(x[0], x[1]); },
+                     .reference =
+                         [=](const Arrays& x) {
+                           const Array a = x[0].shape.rank() == 1 ? with_axis(x[0], 0) : x[0];
+                           const Array b = x[1].shape.rank() == 1 ? with_axis(x[1], 1) : x[1];
+                           return Array(row.out, matmul_of(a, b).v);
+                         }});
   cases.push_back(
       {.op = "matmul",
        .variant = "of_transposes",

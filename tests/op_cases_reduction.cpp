@@ -124,8 +124,11 @@ void add_extremes(std::vector<OpCase>& cases) {
     double (*choose)(double, double);
     bool index;
   };
-  for (const Row& row : {Row{"max", max, larger, false}, Row{"min", min, smaller, false},
-                         Row{"argmax", argmax, larger, true}, Row{"argmin", argmin, smaller, true}})
+  const ExtremeOp first_max = [](const Tensor& x, int a, bool k) { return argmax(x, a, k); };
+  const ExtremeOp first_min = [](const Tensor& x, int a, bool k) { return argmin(x, a, k); };
+  for (const Row& row :
+       {Row{"max", max, larger, false}, Row{"min", min, smaller, false},
+        Row{"argmax", first_max, larger, true}, Row{"argmin", first_min, smaller, true}})
     for (const int axis : {0, 1, 2})
       for (const bool keepdim : {false, true}) {
         std::vector<bool> axes(3, false);
@@ -145,6 +148,33 @@ void add_extremes(std::vector<OpCase>& cases) {
                  .differentiable = !row.index};
         cases.push_back(c);
       }
+}
+
+// Whole numbers 0..2: many equals.
+void add_ties(std::vector<OpCase>& cases) {
+  for (const bool largest : {true, false})
+    for (const Tie tie : {Tie::first, Tie::last})
+      cases.push_back(
+          {.op = largest ? "argmax" : "argmin",
+           .variant = tie == Tie::first ? "first_of_equals" : "last_of_equals",
+           .inputs = {given(cast_copy(indices({4, 9}, 3).make({4, 9}, 3), Dtype::float64))},
+           .f =
+               [=](const Tensors& x) {
+                 return largest ? argmax(x[0], 1, false, tie) : argmin(x[0], 1, false, tie);
+               },
+           .reference =
+               [=](const Arrays& x) {
+                 return build({4}, [&](const std::vector<std::int64_t>& row) {
+                   std::int64_t best = tie == Tie::first ? 0 : 8;
+                   for (std::int64_t k = 0; k < 9; k++) {
+                     const std::int64_t j = tie == Tie::first ? k : 8 - k;
+                     const double value = x[0].at({row[0], j}), top = x[0].at({row[0], best});
+                     if (largest ? value > top : value < top) best = j;
+                   }
+                   return double(best);
+                 });
+               },
+           .differentiable = false});
 }
 
 Array softmax_of(const Array& x, int axis, bool log) {
@@ -189,6 +219,7 @@ void add_softmax(std::vector<OpCase>& cases) {
 void add_reduction_cases(std::vector<OpCase>& cases) {
   add_sums(cases);
   add_extremes(cases);
+  add_ties(cases);
   add_softmax(cases);
 }
 

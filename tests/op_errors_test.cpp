@@ -32,7 +32,9 @@ TEST(OpErrors, ShapesThatDoNotBroadcast) {
 
 TEST(OpErrors, Products) {
   EXPECT_ERROR(matmul(a, b), "matmul: a is [2,3] but b is [4,2]");
-  EXPECT_ERROR(matmul(a, random_normal({3})), "matmul: a is [2,3] but b is [3]");
+  EXPECT_ERROR(matmul(a, random_normal({4})), "matmul: a is [2,3] but b is [4]");
+  EXPECT_ERROR(matmul(random_normal({3}), a), "matmul: a is [3] but b is [2,3]");
+  EXPECT_ERROR(matmul(number(1), a), "matmul: a is [] but b is [2,3]");
   EXPECT_ERROR(matmul(random_normal({2, 2, 3}), random_normal({5, 3, 2})), "matmul: ");
   EXPECT_ERROR(linear(a, b), "linear: x is [2,3], weight [4,2]");
   EXPECT_ERROR(linear(a, random_normal({4, 3}), random_normal({3})), "bias [3]");
@@ -47,6 +49,11 @@ TEST(OpErrors, TypesDoNotMix) {
   EXPECT_ERROR(tanh(whole), "tanh: needs float32 or float64 but got int64; convert with to()");
   EXPECT_ERROR(sum(whole), "sum: needs float32 or float64 but got int64");
   EXPECT_ERROR(softmax(whole, 0), "softmax: needs float32 or float64");
+  EXPECT_ERROR(selu(whole), "selu: needs float32 or float64");
+  EXPECT_ERROR(celu(whole), "celu: needs float32 or float64");
+  EXPECT_ERROR(relu6(whole), "relu6: needs float32 or float64");
+  EXPECT_ERROR(hardsigmoid(whole), "hardsigmoid: needs float32 or float64");
+  EXPECT_ERROR(logsumexp(whole, 0), "logsumexp: needs float32 or float64");
   EXPECT_ERROR(where(a, a, a), "where: the condition must be bool");
 }
 
@@ -93,6 +100,56 @@ TEST(OpErrors, SlicesAndJoins) {
   EXPECT_ERROR(stack({}, 0), "stack: needs at least one tensor");
   EXPECT_ERROR(cat({a, b}, 0), "cat: [2,3] and [4,2] do not fit");
   EXPECT_ERROR(stack({a, b}, 0), "stack: [2,3] and [4,2] do not fit");
+}
+
+TEST(OpErrors, Equations) {
+  EXPECT_ERROR(einsum("ij", {}), "einsum: needs at least one operand");
+  EXPECT_ERROR(einsum("ij,jk", {a}), "einsum: \"ij,jk\" of [2,3]: 2 terms for 1 operands");
+  EXPECT_ERROR(einsum("ijk", {a}), "einsum: ", "'ijk' does not fit [2,3]");
+  EXPECT_ERROR(einsum("i", {a}), "'i' does not fit [2,3]");
+  EXPECT_ERROR(einsum("ij,jk", {a, b}), "einsum: \"ij,jk\" of [2,3], [4,2]: sizes of 'j' differ");
+  EXPECT_ERROR(einsum("...i,...i", {a, b}), "sizes of ... differ");
+  EXPECT_ERROR(einsum("ii", {a}),
+               "einsum: \"ii\" of [2,3]: the diagonal along 'i' needs equal sizes");
+  EXPECT_ERROR(einsum("ij->k", {a}), "einsum: 'k' of the result");
+  EXPECT_ERROR(einsum("ij->ii", {a}), "einsum: 'i' of the result");
+  EXPECT_ERROR(einsum("i2", {a}), "einsum: cannot read '2'");
+  EXPECT_ERROR(einsum("ij->i,j", {a}), "einsum: cannot read ',j'");
+  EXPECT_ERROR(einsum("......", {a}), "einsum: cannot read '...'");
+  EXPECT_ERROR(einsum("ij", {whole}), "einsum: needs float32 or float64");
+  EXPECT_ERROR(einsum("ij,ij", {a, narrow}), "einsum: operands are float64 and float32");
+}
+
+TEST(OpErrors, RunningAndSeveralAxes) {
+  EXPECT_ERROR(cumsum(a, 2), "cumsum: ");
+  EXPECT_ERROR(cumprod(a, -3), "cumprod: ");
+  EXPECT_ERROR(linear_scan(b, a, 0), "linear_scan: ", "[4,2]", "[2,3]");
+  EXPECT_ERROR(linear_scan(a, random_normal({3}), 0), "linear_scan: a is [2,3], which does not");
+  EXPECT_ERROR(prod(a, {0, 0}), "prod: an axis is named twice");
+  EXPECT_ERROR(amax(a, {0, -2}), "amax: an axis is named twice");
+  EXPECT_ERROR(amin(a, 2), "amin: ");
+  EXPECT_ERROR(logsumexp(a, {1, -1}), "logsumexp: an axis is named twice");
+  EXPECT_ERROR(var(a, {1, 1}), "var: an axis is named twice");
+  EXPECT_ERROR(std_dev(a, 5), "std_dev: ");
+  EXPECT_ERROR(norm(a, 0, 1), "norm: the order must be above 0");
+  EXPECT_ERROR(norm(a, 2, {1, 1}), "norm: an axis is named twice");
+}
+
+TEST(OpErrors, Padding) {
+  EXPECT_ERROR(pad(a, {{2, 1, 1}}), "pad: ");
+  EXPECT_ERROR(pad(a, {{1, 1, 1}, {-1, 0, 1}}), "pad: an axis is named twice");
+  EXPECT_ERROR(pad(a, {{1, -2, -2}}), "pad: axis 1 of shape [2,3] is shorter");
+  EXPECT_ERROR(pad(zeros({0, 2}), {{0, 1, 1}}, Pad::reflect),
+               "pad: axis 0 of shape [0,2] is empty");
+  EXPECT_ERROR(repeat(a, {2}), "repeat: [2] has fewer axes than x, [2,3]");
+  EXPECT_ERROR(repeat(a, {2, -1}), "repeat: [2,-1] has a negative count");
+  EXPECT_ERROR(roll(a, 1, 2), "roll: ");
+  EXPECT_ERROR(tril(random_normal({3})), "tril: x is [3], not [...,M,N]");
+  EXPECT_ERROR(slice(a, 1, 3, 0, -1), "slice: from 3 down to 0");
+  EXPECT_ERROR(slice(a, 1, 1, 2, -1), "slice: from 1 down to 2");
+  EXPECT_ERROR(slice(a, 1, 2, -2, -1), "slice: from 2 down to -2");
+  EXPECT_ERROR(hardtanh(a, 1, 1), "hardtanh: ");
+  EXPECT_ERROR(celu(a, 0), "celu: alpha must not be 0");
 }
 
 TEST(OpErrors, Indices) {

@@ -165,6 +165,70 @@ TEST(OpExtremes, TheDerivativeOfMaxGoesToTheFirstOfEquals) {
   expect_values(tape.pull(max(x, 0), number(1), {x})[0], {0, 1, 0, 0});
 }
 
+TEST(OpExtremes, ExtremesOverAxesShareTheirDerivativeAmongEquals) {
+  const Tensor x = from_values<double>({1, 3, 3, 2, 3, 0}, {2, 3});
+  Tape tape;
+  const Tensor d = tape.pull(amax(x, {0, 1}), number(1), {x})[0];
+  EXPECT_LE(difference(reshape(d, {6}), vector({0, 1. / 3, 1. / 3, 0, 1. / 3, 0})), 1e-15);
+  expect_values(reshape(tape.pull(norm(x, inf, 1), vector({1, 1}), {x})[0], {6}),
+                {0, 0.5, 0.5, 0, 1, 0});
+}
+
+TEST(OpExtremes, ReductionsOverAxesOfNothingAndOfNan) {
+  const Tensor nothing = zeros({2, 0}, Dtype::float64);
+  expect_values(amax(nothing, 1), {-inf, -inf});
+  expect_values(amin(nothing, 1), {inf, inf});
+  expect_values(prod(nothing, 1), {1, 1});
+  expect_values(logsumexp(nothing, 1), {-inf, -inf});
+  expect_values(norm(nothing, 2, 1), {0, 0});
+  expect_values(var(nothing, 1), {nan, nan});
+  expect_values(var(vector({3}), 0, true, true), {nan});
+  expect_values(var(vector({3}), 0, false, true), {0});
+  const Tensor x = from_values<double>({1, nan, 3, inf, -inf, 2}, {2, 3});
+  expect_values(amax(x, 1), {nan, inf});
+  expect_values(amin(x, 1), {nan, -inf});
+  expect_values(logsumexp(x, 1), {nan, inf});
+  expect_values(logsumexp(from_values<double>({-inf, -inf, 300, 300}, {2, 2}), 1),
+                {-inf, 300 + std::log(2)});
+}
+
+TEST(OpExtremes, RootsOfNothingButZerosHaveDerivativeZero) {
+  const Tensor x = vector({0, 0, 0});
+  Tape tape;
+  expect_values(tape.pull(norm(x, 2, 0), number(1), {x})[0], {0, 0, 0});
+  expect_values(tape.pull(norm(x, 3, 0), number(1), {x})[0], {0, 0, 0});
+  expect_values(tape.pull(norm(x, 1, 0), number(1), {x})[0], {0, 0, 0});
+  expect_values(tape.pull(std_dev(x, 0), number(1), {x})[0], {0, 0, 0});
+}
+
+TEST(OpExtremes, ProductsWithZerosHaveTheDerivativeOfThePolynomial) {
+  const Tensor x = vector({2, 0, 3}), y = vector({0, 5, 0});
+  Tape tape;
+  expect_values(tape.pull(prod(x), number(1), {x})[0], {0, 6, 0});
+  expect_values(tape.pull(prod(y), number(1), {y})[0], {0, 0, 0});
+  expect_values(tape.pull(cumprod(x, 0), vector({1, 1, 1}), {x})[0], {1, 8, 0});
+}
+
+TEST(OpExtremes, RunningReductionsOfNan) {
+  const Tensor x = vector({1, nan, 2});
+  expect_values(cumsum(x, 0), {1, nan, nan});
+  expect_values(cumsum(x, 0, {.reverse = true}), {nan, nan, 2});
+  expect_values(cumprod(vector({inf, 0, 1}), 0), {inf, nan, nan});
+}
+
+TEST(OpExtremes, WhatATriangleCutsOffIsNeverRead) {
+  const Tensor x = from_values<double>({1, nan, inf, 2}, {2, 2});
+  expect_values(reshape(tril(triu(x)), {4}), {1, 0, 0, 2});
+}
+
+TEST(OpExtremes, HardtanhExcludesItsEnds) {
+  const Tensor x = vector({-2, -1, 0, 1, 2, nan});
+  Tape tape;
+  const Tensor y = hardtanh(x);
+  expect_values(y, {-1, -1, 0, 1, 1, nan});
+  expect_values(tape.pull(y, ones({6}, Dtype::float64), {x})[0], {0, 0, 1, 0, 0, 0});
+}
+
 TEST(OpExtremes, MaskedMseNeverReadsPadding) {
   Tensor x = random_normal({3, 2, 2}), target = random_normal({3, 2, 2}, 2);
   x.mutable_data<double>()[11] = nan;      // step 2 of sequence 1

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 #include <string>
@@ -52,20 +53,39 @@ TEST_P(Op, Footprint) { run(check_footprint); }
 INSTANTIATE_TEST_SUITE_P(, Op, ::testing::ValuesIn(rows_by_op()),
                          [](const auto& rows) { return rows.param.op; });
 
+// The names of the functions that autograd/ops.h declares, but for operators.
+std::set<std::string> ops_of_the_header() {
+  std::ifstream header(std::string(UNROLL_SOURCE_DIR) + "/autograd/ops.h");
+  const std::regex declaration(R"(^Tensors? (\w+)\()");
+  std::set<std::string> ops;
+  std::string line;
+  while (std::getline(header, line)) {
+    std::smatch match;
+    if (std::regex_search(line, match, declaration) && match[1] != "operator") ops.insert(match[1]);
+  }
+  return ops;
+}
+
 TEST(OpCases, EveryOpOfTheHeaderHasARow) {
   std::set<std::string> rows;
   for (const OpCase& c : op_cases()) rows.insert(c.op);
-  std::ifstream header(std::string(UNROLL_SOURCE_DIR) + "/autograd/ops.h");
-  const std::regex declaration(R"(^Tensors? (\w+)\()");
-  std::string line;
-  int ops = 0;
-  while (std::getline(header, line)) {
-    std::smatch match;
-    if (!std::regex_search(line, match, declaration) || match[1] == "operator") continue;
-    ops++;
-    EXPECT_TRUE(rows.count(match[1])) << match[1] << " has no row in tests/op_cases_*.cpp";
-  }
-  EXPECT_GT(ops, 60);
+  const std::set<std::string> ops = ops_of_the_header();
+  for (const std::string& op : ops)
+    EXPECT_TRUE(rows.count(op)) << op << " has no row in tests/op_cases_*.cpp";
+  EXPECT_GT(ops.size(), 90u);
+}
+
+// In code quotes, with its arguments or alone.
+bool is_documented(const std::string& op, const std::string& page) {
+  return std::regex_search(page, std::regex("`" + op + "[`(]"));
+}
+
+TEST(OpCases, EveryOpOfTheHeaderIsInTheTables) {
+  std::ifstream file(std::string(UNROLL_SOURCE_DIR) + "/docs/ops.md");
+  const std::string page(std::istreambuf_iterator<char>(file), {});
+  for (const std::string& op : ops_of_the_header())
+    EXPECT_TRUE(is_documented(op, page)) << op << " is not in docs/ops.md";
+  EXPECT_FALSE(is_documented("no_such_op", page));
 }
 
 TEST(OpCases, NamesAreUnique) {

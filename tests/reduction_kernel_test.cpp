@@ -119,6 +119,24 @@ TYPED_TEST(ReductionKernel, NanWinsAndTheFirstOfEqualsIsReported) {
   });
 }
 
+TYPED_TEST(ReductionKernel, TheLastOfEqualsOnRequest) {
+  using T = TypeParam;
+  const std::vector<T> x{5, 3, 5, 1, 1, T(-infinity), T(-infinity), T(nan), T(nan)};
+  for_each_isa([&] {
+    const auto at = [&](Reduce op, std::int64_t from, std::int64_t count) {
+      ReduceShape shape = ReduceShape::dense(op, 1, count, 1);
+      shape.last = true;
+      std::int64_t index;
+      cpu::reduce<T>(shape, {.x = x.data() + from, .y = nullptr, .index = &index});
+      return index;
+    };
+    EXPECT_EQ(at(Reduce::max, 0, 5), 2);
+    EXPECT_EQ(at(Reduce::min, 0, 5), 4);
+    EXPECT_EQ(at(Reduce::max, 5, 2), 1);
+    EXPECT_EQ(at(Reduce::max, 5, 4), 2);  // the first NaN, as ever
+  });
+}
+
 TYPED_TEST(ReductionKernel, SameBitsForAnyNumberOfThreads) {
   using T = TypeParam;
   for_each_isa([&] {

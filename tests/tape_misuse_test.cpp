@@ -249,7 +249,9 @@ TEST_F(Misuse, AThrowingOpLeavesNoRecord) {
   const Tensor y = tanh(x);
   const std::size_t before = tape.size();
   EXPECT_ERROR(x + random_normal({2}), "add: [3] and [2]");
-  EXPECT_ERROR(matmul(x, x), "matmul");
+  EXPECT_ERROR(matmul(x, number(1)), "matmul");
+  EXPECT_ERROR(einsum("ii,ii,j", {ones({2, 2}), ones({2, 2}), ones({2, 2})}), "einsum");
+  EXPECT_ERROR(pad(x, {{0, 1, 1}, {0, 1, 1}}), "pad");
   EXPECT_ERROR(cat({x, number(1)}, 0), "cat");
   EXPECT_ERROR(reshape(view::transpose(random_normal({2, 3}), 0, 1), {5}), "reshape");
   EXPECT_ERROR(expand(x, {2, 4}), "expand");

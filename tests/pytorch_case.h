@@ -1,0 +1,70 @@
+// What the handlers of PyTorch's cases share: the content of a file, the bar, and the comparison of
+// outputs and gradients.
+//
+//   Named linear_case(const File& f, const Json&) { return {{"y", linear(f.input("x"), ...)}}; }
+//   return judge_function(c, linear_case);
+//
+// A handler throws Unsupported for what this version has no op for; the case is then skipped.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "autograd/ops.h"
+#include "io/safetensors.h"
+#include "tests/conformance.h"
+#include "tests/testing.h"
+
+namespace unroll::testing::pytorch {
+
+using conformance::Case;
+using conformance::Outcome;
+using Named = std::map<std::string, Tensor>;
+using Json = nlohmann::json;
+
+struct Unsupported {
+  std::string reason;
+};
+[[noreturn]] inline void unsupported(const std::string& reason) { throw Unsupported{reason}; }
+
+/// "" where ours is within 1e-12 of the largest reference entry, 1e-15 where all are zero; else
+/// what is wrong.
+std::string compare(const std::string& what, const Tensor& ours, const Tensor& expected);
+
+/// What a file says, by name; `at` of something absent is undefined.
+class File {
+ public:
+  explicit File(const Case& c) : content_(read_safetensors(c.path.string())) {
+    for (const NamedTensor& t : content_.tensors) tensors_[t.name] = t.tensor;
+  }
+  Tensor at(const std::string& name) const {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? Tensor() : found->second;
+  }
+  Tensor input(const std::string& name) const { return at("input." + name); }
+  Tensor param(const std::string& name) const { return at("param." + name); }
+  const Named& tensors() const { return tensors_; }
+
+ private:
+  Safetensors content_;
+  Named tensors_;
+};
+
+/// The outputs of a case, by the names in its file.
+using Function = std::function<Named(const File&, const Json& spec)>;
+
+/// Runs f under a tape and compares outputs and gradients.
+Outcome judge_function(const Case& c, const Function& f);
+
+using Judges = std::map<std::string, conformance::Judge>;  // by the index's "module"
+
+// One table per subject, each in the file pytorch_SUBJECT.cpp.
+const Judges& recurrent_judges();
+const Judges& attention_judges();
+const Judges& functional_judges();
+const Judges& losses_judges();
+const Judges& optim_judges();
+const Judges& layers_judges();
+
+}  // namespace unroll::testing::pytorch
