@@ -1,6 +1,11 @@
 #include "autograd/attention.h"
 
+#include <cmath>
+#include <limits>
+#include <string>
+
 #include "autograd/operands.h"
+#include "core/random.h"
 #include "kernels/attention.h"
 
 namespace unroll {
@@ -9,193 +14,408 @@ using namespace detail;
 
 namespace {
 
-AttentionShape checked_shape(const char* op, const Tensor& q, const Tensor& keys,
-                             const Tensor& values, const Lengths& key_lengths,
-                             const Lengths& query_lengths, double scale) {
-  require_real(op, q);
-  require_alike(op, q, keys);
-  require_alike(op, q, values);
-  const bool ranks = q.rank() == 3 && keys.rank() == 3 && values.rank() == 3;
-  if (!ranks || q.shape()[1] != keys.shape()[1] || q.shape()[2] != keys.shape()[2] ||
-      keys.shape()[0] != values.shape()[0] || keys.shape()[1] != values.shape()[1])
-    fail(op, "q is " + to_string(q.shape()) + ", keys " + to_string(keys.shape()) + ", values " +
-                 to_string(values.shape()) + ": they must be [Tq,N,H], [Tk,N,H], [Tk,N,D]");
-  const std::int64_t N = q.shape()[1];
-  return {.queries = q.shape()[0],
-          .keys = keys.shape()[0],
-          .batch = N,
-          .key_size = q.shape()[2],
-          .value_size = values.shape()[2],
-          .scale = scale,
-          .key_lengths = key_lengths.view(op, keys.shape()[0], N).length,
-          .query_lengths = query_lengths.view(op, q.shape()[0], N).length};
+/// What a record differentiates; `vector` and `bias` may be undefined.
+struct Operands {
+  static constexpr int count = 5;
+  Tensor q, k, v, vector, bias;
+
+  const Tensor& operator[](int i) const { return const_cast<Operands&>(*this)[i]; }
+  Tensor& operator[](int i) {
+    Tensor* const all[count] = {&q, &k, &v, &vector, &bias};
+    return *all[i];
+  }
+};
+
+// ---- checks
+
+void check_operands(const char* op, const Operands& x) {
+  require_real(op, x.q);
+  require_alike(op, x.q, x.k);
+  require_alike(op, x.q, x.v);
+  const bool ranks = x.q.rank() == 4 && x.k.rank() == 4 && x.v.rank() == 4;
+  const auto same = [&](const Tensor& a, const Tensor& b, int axis) {
+    return a.shape()[axis] == b.shape()[axis];
+  };
+  if (!ranks || !same(x.q, x.k, 0) || !same(x.k, x.v, 0) || !same(x.k, x.v, 1) ||
+      !same(x.k, x.v, 2) || !same(x.q, x.k, 3))
+    fail(op, "q is " + to_string(x.q.shape()) + ", k " + to_string(x.k.shape()) + ", v " +
+                 to_string(x.v.shape()) + ": they must be [B,Hq,Tq,D], [B,Hk,Tk,D], [B,Hk,Tk,Dv]");
+  const std::int64_t heads = x.q.shape()[1], key_heads = x.k.shape()[1];
+  if (key_heads == 0 || heads % key_heads != 0)
+    fail(op, "q has " + std::to_string(heads) + " heads, which is no multiple of the " +
+                 std::to_string(key_heads) + " of k");
+  if (!x.vector) return;
+  require_alike(op, x.q, x.vector);
+  if (!(x.vector.shape() == Shape{x.q.shape()[3]}))
+    fail(op, "vector is " + to_string(x.vector.shape()) + " but q is " + to_string(x.q.shape()) +
+                 ": it must be [D]");
+}
+
+Shape scores_of(const Operands& x) {
+  return {x.q.shape()[0], x.q.shape()[1], x.q.shape()[2], x.k.shape()[2]};
+}
+
+// Strides of a mask along the axes of the scores, 0 where it is broadcast.
+void set_strides(const char* op, const Tensor& mask, const Shape& scores,
+                 std::int64_t (&stride)[4]) {
+  const int lead = 4 - mask.rank();
+  bool fits = lead >= 0;
+  for (int i = 0; fits && i < mask.rank(); i++) {
+    const std::int64_t size = mask.shape()[i];
+    fits = size == 1 || size == scores[lead + i];
+    stride[lead + i] = size == 1 ? 0 : mask.strides()[i];
+  }
+  if (!fits)
+    fail(op, "a mask is " + to_string(mask.shape()) + ": it does not broadcast to " +
+                 to_string(scores));
+}
+
+// Of a dense tensor of the bias's shape.
+void set_dense_strides(const Tensor& bias, AttentionShape& s) {
+  s.bias_size = 1;
+  for (int i = 4; i-- > 0;) {
+    const std::int64_t size = bias.shape()[i];
+    s.dbias_stride[i] = size == 1 ? 0 : s.bias_size;
+    s.bias_size *= size;
+  }
+}
+
+void check_options(const char* op, const Operands& x, const AttentionOptions& options) {
+  if (!(options.dropout.p >= 0 && options.dropout.p <= 1))
+    fail(op, "dropout of " + std::to_string(options.dropout.p) + ": it must be in 0..1");
+  if (x.bias) require_alike(op, x.q, x.bias);
+  if (const Tensor& attend = options.mask.attend; attend && attend.dtype() != Dtype::boolean)
+    fail(op, std::string("mask.attend is ") + name(attend.dtype()) +
+                 ": it must be bool; numbers to be added go into mask.bias");
+}
+
+double scale_of(const Operands& x, const AttentionOptions& options) {
+  if (options.scale) return *options.scale;
+  const std::int64_t D = x.q.shape()[3];
+  return x.vector || D == 0 ? 1 : 1 / std::sqrt(static_cast<double>(D));
+}
+
+AttentionShape checked_shape(const char* op, const Operands& x, const AttentionOptions& options) {
+  check_operands(op, x);
+  check_options(op, x, options);
+  const Shape scores = scores_of(x);
+  AttentionShape s{
+      .batch = scores[0],
+      .heads = scores[1],
+      .key_heads = x.k.shape()[1],
+      .queries = scores[2],
+      .keys = scores[3],
+      .key_size = x.q.shape()[3],
+      .value_size = x.v.shape()[3],
+      .score = x.vector ? AttentionScore::additive : AttentionScore::dot,
+      .scale = scale_of(x, options),
+      .causal = options.causal,
+      .key_lengths = options.key_lengths.view(op, scores[3], scores[0]).length,
+      .query_lengths = options.query_lengths.view(op, scores[2], scores[0]).length,
+      .drop = options.dropout.p,
+      .seed = options.dropout.seed,
+      .stream = options.dropout.stream,
+      .counter = options.dropout.counter,
+  };
+  if (options.mask.attend) set_strides(op, options.mask.attend, scores, s.attend_stride);
+  if (x.bias) set_strides(op, x.bias, scores, s.bias_stride);
+  return s;
+}
+
+// ---- the rule
+
+template <class T>
+AttentionInputs<T> inputs_of(const Operands& x, const Tensor& attend) {
+  return {.q = x.q.data<T>(),
+          .k = x.k.data<T>(),
+          .v = x.v.data<T>(),
+          .vector = data_or_null<T>(x.vector),
+          .attend = data_or_null<bool>(attend),
+          .bias = data_or_null<T>(x.bias)};
 }
 
 struct AttentionRule {
   static constexpr const char* name = "attention";
-  Tensor q, keys, values, weights;
-  Lengths key_lengths, query_lengths;
-  double scale;
+  Operands in;
+  AttentionOptions options;
+  Tensor out, stats, weights;
 
-  auto saved() const { return std::tie(q, keys, values, weights); }
+  auto saved() const {
+    return std::tie(in.q, in.k, in.v, in.vector, in.bias, options.mask.attend, out, stats, weights);
+  }
 
   AttentionShape shape(std::int64_t K) const {
-    AttentionShape s = checked_shape(name, q, keys, values, key_lengths, query_lengths, scale);
+    AttentionShape s = checked_shape(name, in, options);
+    if (in.bias) set_dense_strides(in.bias, s);
     s.directions = K;
     return s;
-  }
-  const Tensor& input(int i) const { return i == 0 ? q : i == 1 ? keys : values; }
-  AttentionOut twin(const Tensor (&own)[3]) const {
-    return attention_twin(own[0], own[1], own[2], key_lengths, query_lengths, scale);
   }
 
   void pull(Pullback& s) const {
     if (is_recording()) return pull_twin(s);
-    const Tensor &d = s.cotangent(0), &dw = s.cotangent(1);
-    const Tensor& any = d ? d : dw;
-    const std::int64_t K = any.rank() > 3 ? any.shape()[0] : 1;
-    const Tensor dcontext = d ? contiguous_copy(d) : d, dweights = dw ? contiguous_copy(dw) : dw;
-    Pullback::Target targets[3];
-    for (int i = 0; i < 3; i++)
-      if (s.wants(i)) targets[i] = s.target(i, with_lead(any, 3, input(i).shape()), q.dtype());
-    // Keys that are also the values share one sum: written once, then added to.
-    const bool shared = s.wants(1) && keys.id() == values.id();
-    if (shared) targets[2] = {targets[1].tensor, 1};
-    with_real(q.dtype(), [&](auto type) {
-      using T = decltype(type);
-      const auto at = [](Tensor& t) { return t ? t.template mutable_data<T>() : nullptr; };
-      const AttentionShape space = shape(K);
-      const Scratch scratch(cpu::attention_scratch<T>(space));
-      const AttentionPull<T> args{.q = q.data<T>(),
-                                  .keys = keys.data<T>(),
-                                  .values = values.data<T>(),
-                                  .weights = weights.data<T>(),
-                                  .dcontext = data_or_null<T>(dcontext),
-                                  .dweights = data_or_null<T>(dweights),
-                                  .dq = at(targets[0].tensor),
-                                  .dkeys = at(targets[1].tensor),
-                                  .dvalues = at(targets[2].tensor),
-                                  .scratch = scratch.data(),
-                                  .beta_q = targets[0].beta,
-                                  .beta_keys = targets[1].beta,
-                                  .beta_values = targets[2].beta};
-      UNROLL_ON_DEVICE(q.device(), attention_pull<T>(space, args));
-    });
-    for (int i = 0; i < (shared ? 2 : 3); i++)
-      if (targets[i].tensor) s.add(i, targets[i].tensor);
+    with_real(in.q.dtype(), [&](auto type) { pull_fused<decltype(type)>(s); });
   }
-
   void push(Pushforward& s) const {
     if (is_recording()) return push_twin(s);
-    Tensor v[3];
-    Tensor any;
-    for (int i = 0; i < 3; i++)
-      if (s.tangent(i)) any = v[i] = contiguous_copy(s.tangent(i));
-    const std::int64_t K = any.rank() > 3 ? any.shape()[0] : 1;
-    Shape out = q.shape();
-    out[-1] = values.shape()[-1];
-    Tensor context = empty(with_lead(any, 3, out), q.dtype());
-    Tensor dweights = empty(with_lead(any, 3, weights.shape()), q.dtype());
-    with_real(q.dtype(), [&](auto type) {
-      using T = decltype(type);
-      const AttentionShape space = shape(K);
-      const Scratch scratch(cpu::attention_scratch<T>(space));
-      const AttentionPush<T> args{.q = q.data<T>(),
-                                  .keys = keys.data<T>(),
-                                  .values = values.data<T>(),
-                                  .weights = weights.data<T>(),
-                                  .tq = data_or_null<T>(v[0]),
-                                  .tkeys = data_or_null<T>(v[1]),
-                                  .tvalues = data_or_null<T>(v[2]),
-                                  .tcontext = context.mutable_data<T>(),
-                                  .tweights = dweights.mutable_data<T>(),
-                                  .scratch = scratch.data()};
-      UNROLL_ON_DEVICE(q.device(), attention_push<T>(space, args));
-    });
-    s.set(0, context);
-    s.set(1, dweights);
+    with_real(in.q.dtype(), [&](auto type) { push_fused<decltype(type)>(s); });
   }
 
  private:
-  void pull_twin(Pullback& s) const {
-    const Tensor own[] = {distinct(q), distinct(keys), distinct(values)};
-    Tape tape;
-    const AttentionOut out = twin(own);
-    Tensors wanted;
-    for (int i = 0; i < 3; i++)
-      if (s.wants(i)) wanted.push_back(own[i]);
-    const Tensors d =
-        tape.pull({out.context, out.weights}, {s.cotangent(0), s.cotangent(1)}, wanted);
-    for (int i = 0, k = 0; i < 3; i++)
-      if (s.wants(i)) s.add(i, d[k++]);
+  template <class T>
+  void pull_fused(Pullback& s) const {
+    const Tensor &d = s.cotangent(0), &dw = weights ? s.cotangent(1) : Tensor();
+    const Tensor& any = d ? d : dw;
+    const Tensor dout = d ? contiguous_copy(d) : d, dweights = dw ? contiguous_copy(dw) : dw;
+    AttentionPull<T> args{.in = inputs_of<T>(in, options.mask.attend),
+                          .out = out.data<T>(),
+                          .stats = stats.data<T>(),
+                          .weights = data_or_null<T>(weights),
+                          .dout = data_or_null<T>(dout),
+                          .dweights = data_or_null<T>(dweights),
+                          .scratch = nullptr};
+    Tensor results[Operands::count];
+    const auto place = [&](int i, T*& pointer, double& beta) {
+      if (!s.wants(i)) return;
+      const Pullback::Target target = s.target(i, with_lead(any, 4, in[i].shape()), any.dtype());
+      results[i] = target.tensor;
+      pointer = results[i].template mutable_data<T>();
+      beta = target.beta;
+    };
+    place(0, args.dq, args.beta_q);
+    place(1, args.dk, args.beta_k);
+    place(2, args.dv, args.beta_v);
+    place(3, args.dvector, args.beta_vector);
+    place(4, args.dbias, args.beta_bias);
+    const AttentionShape space = shape(any.rank() > 4 ? any.shape()[0] : 1);
+    const Scratch scratch(cpu::attention_scratch<T>(space));
+    args.scratch = scratch.data();
+    UNROLL_ON_DEVICE(in.q.device(), attention_pull<T>(space, args));
+    for (int i = 0; i < Operands::count; i++)
+      if (results[i]) s.add(i, results[i]);
   }
-  void push_twin(Pushforward& s) const {
-    const Tensor own[] = {distinct(q), distinct(keys), distinct(values)};
+
+  template <class T>
+  void push_fused(Pushforward& s) const {
+    Tensor v[Operands::count];
+    std::int64_t K = 1;
+    bool lead = false;
+    for (int i = 0; i < Operands::count; i++) {
+      if (!s.tangent(i)) continue;
+      v[i] = contiguous_copy(s.tangent(i));
+      if (v[i].rank() > in[i].rank()) K = v[i].shape()[0], lead = true;
+    }
+    const auto directed = [&](const Tensor& like) {
+      Shape full = like.shape();
+      if (lead) full.insert(0, K);
+      return empty(full, like.dtype());
+    };
+    Tensor tout = directed(out), tweights = weights ? directed(weights) : Tensor();
+    const AttentionShape space = shape(K);
+    const Scratch scratch(cpu::attention_scratch<T>(space));
+    const AttentionPush<T> args{.in = inputs_of<T>(in, options.mask.attend),
+                                .out = out.data<T>(),
+                                .stats = stats.data<T>(),
+                                .weights = data_or_null<T>(weights),
+                                .tq = data_or_null<T>(v[0]),
+                                .tk = data_or_null<T>(v[1]),
+                                .tv = data_or_null<T>(v[2]),
+                                .tvector = data_or_null<T>(v[3]),
+                                .tbias = data_or_null<T>(v[4]),
+                                .tout = tout.mutable_data<T>(),
+                                .tweights = tweights ? tweights.mutable_data<T>() : nullptr,
+                                .scratch = scratch.data()};
+    UNROLL_ON_DEVICE(in.q.device(), attention_push<T>(space, args));
+    s.set(0, tout);
+    if (weights) s.set(1, tweights);
+  }
+
+  Operands distinct_operands() const {
+    Operands own;
+    for (int i = 0; i < Operands::count; i++) own[i] = distinct(in[i]);
+    return own;
+  }
+  Tensors twin(const Operands& own) const {
+    AttentionOptions with_bias = options;
+    with_bias.mask.bias = own.bias;
+    const AttentionOut made = attention_twin(own.q, own.k, own.v, own.vector, with_bias);
+    return weights ? Tensors{made.context, made.weights} : Tensors{made.context};
+  }
+
+  void pull_twin(Pullback& s) const {
+    const Operands own = distinct_operands();
     Tape tape;
-    const AttentionOut out = twin(own);
+    const Tensors ys = twin(own);
+    Tensors us{s.cotangent(0)}, wanted;
+    if (weights) us.push_back(s.cotangent(1));
+    for (int i = 0; i < Operands::count; i++)
+      if (s.wants(i)) wanted.push_back(own[i]);
+    const Tensors d = tape.pull(ys, us, wanted);
+    for (int i = 0, k = 0; i < Operands::count; i++)
+      if (s.wants(i)) s.add(i, d[std::size_t(k++)]);
+  }
+
+  void push_twin(Pushforward& s) const {
+    const Operands own = distinct_operands();
+    Tape tape;
+    const Tensors ys = twin(own);
     Tensors xs, vs;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < Operands::count; i++)
       if (s.tangent(i)) xs.push_back(own[i]), vs.push_back(s.tangent(i));
-    const Tensors d = tape.push(xs, vs, {out.context, out.weights});
-    s.set(0, d[0]);
-    s.set(1, d[1]);
+    const Tensors d = tape.push(xs, vs, ys);
+    for (std::size_t i = 0; i < d.size(); i++) s.set(static_cast<int>(i), d[i]);
   }
 };
 
-// x [T,N,*] with its padding replaced by zeros: padding must not even be multiplied by zero.
+AttentionOut attend(const char* op, Operands x, const AttentionOptions& options) {
+  x.bias = options.mask.bias;
+  const AttentionShape shape = checked_shape(op, x, options);
+  for (int i = 0; i < 4; i++)
+    if (x[i]) x[i] = contiguous(x[i]);
+  while (x.bias && x.bias.rank() < 4) x.bias = unsqueeze(x.bias, 0);
+  const Dtype dtype = x.q.dtype();
+  AttentionOut out;
+  out.context = empty({shape.batch, shape.heads, shape.queries, shape.value_size}, dtype);
+  if (options.need_weights) out.weights = empty(scores_of(x), dtype);
+  Tensor stats = empty({2, shape.batch, shape.heads, shape.queries}, dtype);
+  with_real(dtype, [&](auto type) {
+    using T = decltype(type);
+    const Scratch scratch(cpu::attention_scratch<T>(shape));
+    const AttentionArgs<T> args{.in = inputs_of<T>(x, options.mask.attend),
+                                .out = out.context.mutable_data<T>(),
+                                .stats = stats.mutable_data<T>(),
+                                .weights = out.weights ? out.weights.mutable_data<T>() : nullptr,
+                                .scratch = scratch.data()};
+    UNROLL_ON_DEVICE(x.q.device(), attention<T>(shape, args));
+  });
+  if (!is_recording()) return out;
+  AttentionOptions kept = options;
+  kept.mask.bias = {};
+  const Tensor* inputs[Operands::count];
+  for (int i = 0; i < Operands::count; i++) inputs[i] = &x[i];
+  Tensor* outputs[] = {&out.context, &out.weights};
+  record(AttentionRule{x, kept, out.context, stats, out.weights}, inputs,
+         std::span<Tensor* const>(outputs, out.weights ? 2 : 1));
+  return out;
+}
+
+// ---- the twin
+
+// bool [N,1,T,1]: true at the valid steps.
+Tensor steps_mask(const Lengths& lengths, std::int64_t T, std::int64_t N) {
+  return view::unsqueeze(view::permute(length_mask(lengths, T, N), {1, 2, 0}), -1);
+}
+
+// x [B,H,T,*] with its padding replaced by zeros: padding must not even be multiplied by zero.
 Tensor without_padding(const Tensor& x, const Lengths& lengths) {
   if (!lengths) return x;
-  const Tensor mask = length_mask(lengths, x.shape()[0], x.shape()[1]);
+  const Tensor mask = steps_mask(lengths, x.shape()[2], x.shape()[0]);
   return where(mask, x, scalar(0, x.dtype()));
+}
+
+// Each key head once for every query head that reads it.
+Tensor repeated(const Tensor& x, std::int64_t heads) {
+  const Shape& s = x.shape();
+  if (s[1] == heads) return x;
+  return reshape(expand(unsqueeze(x, 2), {s[0], s[1], heads / s[1], s[2], s[3]}),
+                 {s[0], heads, s[2], s[3]});
+}
+
+// All masks of keys, each of which broadcasts to the scores.
+Tensors masks_of(const Operands& x, const AttentionOptions& options) {
+  const Shape scores = scores_of(x);
+  Tensors masks;
+  if (options.key_lengths)
+    masks.push_back(view::transpose(steps_mask(options.key_lengths, scores[3], scores[0]), -1, -2));
+  if (options.mask.attend) masks.push_back(options.mask.attend);
+  if (options.causal)
+    masks.push_back(
+        ge(view::unsqueeze(arange(scores[2]), -1), view::unsqueeze(arange(scores[3]), 0)));
+  if (x.bias)
+    masks.push_back(ne(x.bias, scalar(-std::numeric_limits<double>::infinity(), x.bias.dtype())));
+  return masks;
+}
+
+Tensor raw_scores(const Operands& x, double scale) {
+  if (!x.vector) return mul(matmul(x.q, transpose(x.k, -1, -2)), scale);
+  const Tensor inner = tanh(add(unsqueeze(x.q, 3), unsqueeze(x.k, 2)));  // [B,H,Tq,Tk,D]
+  return mul(sum(mul(inner, x.vector), -1), scale);
+}
+
+// 0 or 1 / (1 - p) for each weight.
+Tensor keep_of(const AttentionDropout& dropout, const Shape& scores, Dtype dtype) {
+  Random random(dropout.seed, dropout.stream);
+  random.set_counter(dropout.counter);
+  const Tensor u = random.uniform(scores, 0, 1, Dtype::float64);
+  const double kept = dropout.p < 1 ? 1 / (1 - dropout.p) : 0;
+  return where(ge(u, scalar(dropout.p, Dtype::float64)), scalar(kept, dtype), scalar(0, dtype));
+}
+
+// Time first with one head: [T,N,D] as [N,1,T,D], and back.
+Tensor with_head(const char* op, const Tensor& x) {
+  require_real(op, x);
+  if (x.rank() != 3) fail(op, "an operand is " + to_string(x.shape()) + ": it must be [T,N,*]");
+  return unsqueeze(transpose(x, 0, 1), 1);
+}
+AttentionOut without_head(const AttentionOut& out) {
+  return {transpose(squeeze(out.context, 1), 0, 1),
+          out.weights ? squeeze(out.weights, 1) : out.weights};
+}
+
+AttentionOut attend_time_first(const char* op, const Tensor& q, const Tensor& keys,
+                               const Tensor& values, const Tensor& vector,
+                               AttentionOptions options) {
+  if (!options.scale) options.scale = 1;
+  const Tensor k = with_head(op, keys);
+  const Tensor v = values && values.id() == keys.id() ? k : with_head(op, values);
+  return without_head(attend(op, {with_head(op, q), k, v, vector, {}}, options));
 }
 
 }  // namespace
 
-AttentionOut attention(const Tensor& q_in, const Tensor& keys_in, const Tensor& values_in,
-                       const Lengths& key_lengths, const Lengths& query_lengths, double scale) {
-  const AttentionShape shape =
-      checked_shape("attention", q_in, keys_in, values_in, key_lengths, query_lengths, scale);
-  const Tensor q = contiguous(q_in), keys = contiguous(keys_in);
-  const Tensor values = values_in.id() == keys_in.id() ? keys : contiguous(values_in);
-  AttentionOut out{empty({shape.queries, shape.batch, shape.value_size}, q.dtype()),
-                   empty({shape.batch, shape.queries, shape.keys}, q.dtype())};
-  with_real(q.dtype(), [&](auto type) {
-    using T = decltype(type);
-    const Scratch scratch(cpu::attention_scratch<T>(shape));
-    const AttentionArgs<T> args{.q = q.data<T>(),
-                                .keys = keys.data<T>(),
-                                .values = values.data<T>(),
-                                .context = out.context.mutable_data<T>(),
-                                .weights = out.weights.mutable_data<T>(),
-                                .scratch = scratch.data()};
-    UNROLL_ON_DEVICE(q.device(), attention<T>(shape, args));
-  });
-  if (is_recording())
-    record(AttentionRule{q, keys, values, out.weights, key_lengths, query_lengths, scale},
-           {&q, &keys, &values}, {&out.context, &out.weights});
-  return out;
+AttentionOut scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                          const AttentionOptions& options) {
+  return attend("scaled_dot_product_attention", {q, k, v, {}, {}}, options);
 }
 
-AttentionOut attention_twin(const Tensor& q_in, const Tensor& keys_in, const Tensor& values_in,
-                            const Lengths& key_lengths, const Lengths& query_lengths,
-                            double scale) {
-  const AttentionShape shape =
-      checked_shape("attention_twin", q_in, keys_in, values_in, key_lengths, query_lengths, scale);
-  const Tensor q = transpose(without_padding(q_in, query_lengths), 0, 1);         // [N,Tq,H]
-  const Tensor keys = permute(without_padding(keys_in, key_lengths), {1, 2, 0});  // [N,H,Tk]
-  const Tensor values = transpose(without_padding(values_in, key_lengths), 0, 1);
-  const Tensor score = mul(matmul(q, keys), scale);  // [N,Tq,Tk]
-  // A mask of valid pairs; what is masked gets a finite score far below the others', so that a
-  // row without valid keys is no NaN before it is zeroed.
-  const Tensor key_mask =
-      view::permute(length_mask(key_lengths, shape.keys, shape.batch), {1, 2, 0});
-  const Tensor query_mask =
-      view::transpose(length_mask(query_lengths, shape.queries, shape.batch), 0, 1);
-  const Tensor zero = scalar(0, q.dtype());
-  const Tensor low = where(key_mask, score, scalar(-1e30, q.dtype()));
-  const Tensor weights = where(query_mask, where(key_mask, softmax(low, -1), zero), zero);
+AttentionOut additive_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                const Tensor& vector, const AttentionOptions& options) {
+  require_defined("additive_attention", vector);
+  return attend("additive_attention", {q, k, v, vector, {}}, options);
+}
+
+AttentionOut luong_attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                             const AttentionOptions& options) {
+  return attend_time_first("luong_attention", q, keys, values, {}, options);
+}
+
+AttentionOut bahdanau_attention(const Tensor& q, const Tensor& keys, const Tensor& values,
+                                const Tensor& vector, const AttentionOptions& options) {
+  require_defined("bahdanau_attention", vector);
+  return attend_time_first("bahdanau_attention", q, keys, values, vector, options);
+}
+
+AttentionOut attention_twin(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& vector,
+                            const AttentionOptions& options) {
+  Operands x{q, k, v, vector, options.mask.bias};
+  checked_shape("attention_twin", x, options);
+  const Shape scores = scores_of(x);
+  const Dtype dtype = q.dtype();
+  const Tensor zero = scalar(0, dtype), low = scalar(-1e30, dtype);
+  x.q = without_padding(q, options.query_lengths);
+  x.k = repeated(without_padding(k, options.key_lengths), scores[1]);
+  x.v = repeated(without_padding(v, options.key_lengths), scores[1]);
+  Tensor score = raw_scores(x, scale_of(x, options));
+  if (x.bias) score = add(score, x.bias);
+  // What is masked gets a finite score far below the others', so that a row without keys is no NaN
+  // before it is zeroed.
+  const Tensors masks = masks_of(x, options);
+  for (const Tensor& mask : masks) score = where(mask, score, low);
+  Tensor weights = softmax(score, -1);
+  for (const Tensor& mask : masks) weights = where(mask, weights, zero);
+  if (options.dropout.p > 0) weights = mul(weights, keep_of(options.dropout, scores, dtype));
+  weights = without_padding(weights, options.query_lengths);
   // The cotangent of padding may hold anything, too.
-  return {without_padding(transpose(matmul(weights, values), 0, 1), query_lengths), weights};
+  return {without_padding(matmul(weights, x.v), options.query_lengths), weights};
 }
 
 }  // namespace unroll

@@ -6,11 +6,10 @@
 #include <numeric>
 #include <utility>
 
+#include "core/philox.h"
+
 namespace unroll {
 namespace {
-
-constexpr std::uint32_t kMultiplier[2] = {0xD2511F53, 0xCD9E8D57};
-constexpr std::uint32_t kWeyl[2] = {0x9E3779B9, 0xBB67AE85};
 
 double unit(std::uint64_t word) noexcept { return static_cast<double>(word >> 11) * 0x1p-53; }
 
@@ -35,14 +34,9 @@ std::int64_t in_range(std::uint64_t word, std::int64_t low, std::uint64_t range)
 
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
                                     std::array<std::uint32_t, 2> key) noexcept {
-  for (int round = 0; round < 10; round++) {
-    const std::uint64_t a = std::uint64_t{kMultiplier[0]} * c[0];
-    const std::uint64_t b = std::uint64_t{kMultiplier[1]} * c[2];
-    c = {static_cast<std::uint32_t>(b >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(b),
-         static_cast<std::uint32_t>(a >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(a)};
-    key[0] += kWeyl[0];
-    key[1] += kWeyl[1];
-  }
+  std::uint64_t words[4] = {c[0], c[1], c[2], c[3]};
+  philox_rounds(words, key[0], key[1]);
+  for (std::size_t i = 0; i < 4; i++) c[i] = static_cast<std::uint32_t>(words[i]);
   return c;
 }
 

@@ -203,7 +203,9 @@ Tensor Reconstruction::operator()(const Tensor& x, const Lengths& lengths) const
   if (predicts_last()) return decode_last(encoded);
   Tensor q = decode(x, lengths, encoded);
   if (options_.kind == ModelKind::attention) {
-    const Tensor context = attention((*score_)(q), encoded.y, encoded.y, lengths, lengths).context;
+    const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
+                                           {.key_lengths = lengths, .query_lengths = lengths})
+                               .context;
     q = tanh((*combine_)(cat({context, q}, -1)));
   }
   const Tensor y = head_(q);

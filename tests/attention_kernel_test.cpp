@@ -1,5 +1,9 @@
+// The attention kernels against the definition, with every option, in every instruction set.
 #include "kernels/attention.h"
 
+#include <array>
+
+#include "core/random.h"
 #include "tests/kernel_testing.h"
 
 namespace unroll {
@@ -14,100 +18,227 @@ using Reals = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(AttentionKernel, Reals);
 
 struct Case {
-  std::int64_t Tq, Tk, N, H, D;
-  Lengths64 key_lengths, query_lengths;
+  std::int64_t B, Hq, Hk, Tq, Tk, D, Dv;
+  Lengths64 key_lengths = {}, query_lengths = {};
   double scale = 1;
+  bool causal = false, attend = false, bias = false, additive = false;
+  double drop = 0;
 };
-const Case cases[] = {{1, 1, 1, 1, 1, {}, {}},
-                      {3, 5, 2, 4, 4, {}, {}, 0.5},
-                      {4, 7, 4, 5, 3, {7, 0, 1, 4}, {}, 0.7},
-                      {6, 9, 3, 8, 17, {2, 9, 5}, {6, 0, 3}, 0.3},
-                      {20, 33, 2, 16, 20, {33, 12}, {20, 1}, 0.25},
-                      {2, 0, 2, 3, 3, {}, {}},
-                      {0, 2, 2, 3, 3, {}, {}}};
+// Tiles are 32 double or 64 float wide: sizes lie below, at and beyond one, two and three of them.
+const Case cases[] = {
+    {.B = 1, .Hq = 1, .Hk = 1, .Tq = 1, .Tk = 1, .D = 1, .Dv = 1},
+    {.B = 2, .Hq = 1, .Hk = 1, .Tq = 3, .Tk = 5, .D = 4, .Dv = 4, .scale = 0.5},
+    {.B = 4, .Hq = 2, .Hk = 1, .Tq = 4, .Tk = 7, .D = 5, .Dv = 3, .key_lengths = {7, 0, 1, 4}},
+    {.B = 3,
+     .Hq = 4,
+     .Hk = 2,
+     .Tq = 6,
+     .Tk = 9,
+     .D = 8,
+     .Dv = 17,
+     .key_lengths = {2, 9, 5},
+     .query_lengths = {6, 0, 3},
+     .scale = 0.3,
+     .causal = true},
+    {.B = 1, .Hq = 2, .Hk = 2, .Tq = 64, .Tk = 64, .D = 16, .Dv = 8, .scale = 0.25, .causal = true},
+    {.B = 1, .Hq = 2, .Hk = 1, .Tq = 70, .Tk = 150, .D = 20, .Dv = 9, .scale = 0.2, .attend = true},
+    {.B = 2,
+     .Hq = 1,
+     .Hk = 1,
+     .Tq = 150,
+     .Tk = 70,
+     .D = 7,
+     .Dv = 33,
+     .key_lengths = {70, 65},
+     .query_lengths = {129, 150},
+     .scale = 0.3,
+     .causal = true,
+     .attend = true,
+     .bias = true},
+    {.B = 2,
+     .Hq = 2,
+     .Hk = 1,
+     .Tq = 40,
+     .Tk = 67,
+     .D = 6,
+     .Dv = 5,
+     .scale = 0.4,
+     .bias = true,
+     .drop = 0.3},
+    {.B = 2,
+     .Hq = 2,
+     .Hk = 1,
+     .Tq = 5,
+     .Tk = 70,
+     .D = 18,
+     .Dv = 5,
+     .key_lengths = {70, 3},
+     .scale = 0.4,
+     .bias = true,
+     .additive = true},
+    {.B = 1,
+     .Hq = 1,
+     .Hk = 1,
+     .Tq = 70,
+     .Tk = 33,
+     .D = 3,
+     .Dv = 2,
+     .causal = true,
+     .additive = true,
+     .drop = 0.5},
+    {.B = 2, .Hq = 1, .Hk = 1, .Tq = 2, .Tk = 0, .D = 3, .Dv = 3},
+    {.B = 2, .Hq = 1, .Hk = 1, .Tq = 0, .Tk = 2, .D = 3, .Dv = 3},
+};
 
 const std::int64_t K = 3;  // directions
 
+// The bias is [1,Hq,1,Tk] where the case has an odd number of keys, else [B,1,Tq,1].
+bool over_keys(const Case& c) { return c.Tk % 2 == 1; }
+std::int64_t bias_size(const Case& c) { return over_keys(c) ? c.Hq * c.Tk : c.B * c.Tq; }
+
 AttentionShape shape_of(const Case& c, std::int64_t directions = K) {
-  return {.queries = c.Tq,
-          .keys = c.Tk,
-          .batch = c.N,
-          .key_size = c.H,
-          .value_size = c.D,
-          .scale = c.scale,
-          .key_lengths = c.key_lengths.empty() ? nullptr : c.key_lengths.data(),
-          .query_lengths = c.query_lengths.empty() ? nullptr : c.query_lengths.data(),
-          .directions = directions};
+  AttentionShape s{.batch = c.B,
+                   .heads = c.Hq,
+                   .key_heads = c.Hk,
+                   .queries = c.Tq,
+                   .keys = c.Tk,
+                   .key_size = c.D,
+                   .value_size = c.Dv,
+                   .score = c.additive ? AttentionScore::additive : AttentionScore::dot,
+                   .scale = c.scale,
+                   .causal = c.causal,
+                   .key_lengths = c.key_lengths.empty() ? nullptr : c.key_lengths.data(),
+                   .query_lengths = c.query_lengths.empty() ? nullptr : c.query_lengths.data(),
+                   .bias_size = bias_size(c),
+                   .drop = c.drop,
+                   .seed = 5,
+                   .stream = 1,
+                   .counter = 11,
+                   .directions = directions};
+  const std::int64_t attend[4] = {0, 0, c.Tk, 1};  // [1,1,Tq,Tk]
+  for (int i = 0; i < 4; i++) {
+    s.attend_stride[i] = attend[i];
+    const std::int64_t keys[4] = {0, c.Tk, 0, 1}, queries[4] = {c.Tq, 0, 1, 0};
+    s.bias_stride[i] = s.dbias_stride[i] = over_keys(c) ? keys[i] : queries[i];
+  }
+  return s;
 }
 
-// [directions,times,N,size], NaN beyond each sequence's length.
+// [directions,B,heads,times,size], NaN beyond each sequence's length.
 template <class T>
-std::vector<T> series(const Case& c, std::int64_t directions, std::int64_t times, std::int64_t size,
-                      const Lengths64& lengths, unsigned seed) {
-  std::vector<T> x = normals<T>(directions * times * c.N * size, seed);
+std::vector<T> series(const Case& c, std::int64_t directions, std::int64_t heads,
+                      std::int64_t times, std::int64_t size, const Lengths64& lengths,
+                      unsigned seed) {
+  std::vector<T> x = normals<T>(directions * c.B * heads * times * size, seed);
   for (std::size_t i = 0; i < x.size() && !lengths.empty(); i++) {
-    const std::int64_t row = std::int64_t(i) / size, n = row % c.N, t = row / c.N % times;
-    if (t >= lengths[std::size_t(n)]) x[i] = T(nan);
+    const std::int64_t row = std::int64_t(i) / size, b = row / (times * heads) % c.B;
+    if (row % times >= lengths[std::size_t(b)]) x[i] = T(nan);
   }
   return x;
 }
 
 template <class T>
 struct Inputs {
-  std::vector<T> q, keys, values;
+  std::vector<T> q, k, v, vector, bias;
   Inputs(const Case& c, std::int64_t directions, unsigned seed)
-      : q(series<T>(c, directions, c.Tq, c.H, c.query_lengths, seed)),
-        keys(series<T>(c, directions, c.Tk, c.H, c.key_lengths, seed + 1)),
-        values(series<T>(c, directions, c.Tk, c.D, c.key_lengths, seed + 2)) {}
+      : q(series<T>(c, directions, c.Hq, c.Tq, c.D, c.query_lengths, seed)),
+        k(series<T>(c, directions, c.Hk, c.Tk, c.D, c.key_lengths, seed + 1)),
+        v(series<T>(c, directions, c.Hk, c.Tk, c.Dv, c.key_lengths, seed + 2)),
+        vector(normals<T>(directions * c.D, seed + 3)),
+        bias(normals<T>(directions * bias_size(c), seed + 4)) {}
+
+  auto all() { return std::array{&q, &k, &v, &vector, &bias}; }
+  auto all() const { return std::array{&q, &k, &v, &vector, &bias}; }
 };
 
-// The definition, in double. Returns the context, then the weights.
+// Row 2 may attend to nothing, the others to two keys of three.
+bool may_attend(std::int64_t i, std::int64_t j) { return i != 2 && (i + j) % 3 != 0; }
+
+std::vector<char> attend_mask(const Case& c) {
+  std::vector<char> mask;
+  for (std::int64_t i = 0; i < c.Tq; i++)
+    for (std::int64_t j = 0; j < c.Tk; j++) mask.push_back(char(may_attend(i, j)));
+  return mask;
+}
+
+double score(const Case& c, const Inputs<double>& in, std::int64_t query, std::int64_t key) {
+  double sum = 0;
+  for (std::int64_t d = 0; d < c.D; d++) {
+    const double q = in.q[std::size_t(query * c.D + d)], k = in.k[std::size_t(key * c.D + d)];
+    sum += c.additive ? in.vector[std::size_t(d)] * std::tanh(q + k) : q * k;
+  }
+  return c.scale * sum;
+}
+
+// 0 or 1 / (1 - drop) for each weight.
+std::vector<double> keep_of(const Case& c) {
+  Random random(5, 1);
+  random.set_counter(11);
+  std::vector<double> keep =
+      to_vector<double>(random.uniform({c.B, c.Hq, c.Tq, c.Tk}, 0, 1, Dtype::float64));
+  for (double& u : keep) u = u >= c.drop ? 1 / (1 - c.drop) : 0;
+  return keep;
+}
+
+// The definition, in double. Returns the outputs, then the weights.
 std::vector<double> reference(const Case& c, const Inputs<double>& in) {
-  std::vector<double> context(std::size_t(c.Tq * c.N * c.D)),
-      weights(std::size_t(c.N * c.Tq * c.Tk));
-  for (std::int64_t n = 0; n < c.N; n++) {
-    const std::int64_t tq = c.query_lengths.empty() ? c.Tq : c.query_lengths[std::size_t(n)];
-    const std::int64_t tk = c.key_lengths.empty() ? c.Tk : c.key_lengths[std::size_t(n)];
-    for (std::int64_t i = 0; i < tq; i++) {
-      double* w = weights.data() + (n * c.Tq + i) * c.Tk;
-      double sum = 0;
-      for (std::int64_t j = 0; j < tk; j++) {
-        double score = 0;
-        for (std::int64_t h = 0; h < c.H; h++) {
-          score += in.q[std::size_t((i * c.N + n) * c.H + h)] *
-                   in.keys[std::size_t((j * c.N + n) * c.H + h)];
+  std::vector<double> out(std::size_t(c.B * c.Hq * c.Tq * c.Dv)),
+      weights(std::size_t(c.B * c.Hq * c.Tq * c.Tk));
+  const std::vector<double> keep = keep_of(c);
+  for (std::int64_t b = 0; b < c.B; b++) {
+    const std::int64_t tq = c.query_lengths.empty() ? c.Tq : c.query_lengths[std::size_t(b)];
+    const std::int64_t tk = c.key_lengths.empty() ? c.Tk : c.key_lengths[std::size_t(b)];
+    for (std::int64_t h = 0; h < c.Hq; h++) {
+      for (std::int64_t i = 0; i < tq; i++) {
+        const std::int64_t query = (b * c.Hq + h) * c.Tq + i;
+        const std::int64_t keys = (b * c.Hk + h / (c.Hq / c.Hk)) * c.Tk;
+        double* w = weights.data() + query * c.Tk;
+        double sum = 0;
+        for (std::int64_t j = 0; j < tk; j++) {
+          if ((c.causal && j > i) || (c.attend && !may_attend(i, j))) continue;
+          const std::int64_t at = over_keys(c) ? h * c.Tk + j : b * c.Tq + i;
+          sum += w[j] =
+              std::exp(score(c, in, query, keys + j) + (c.bias ? in.bias[std::size_t(at)] : 0));
         }
-        sum += w[j] = std::exp(c.scale * score);
-      }
-      for (std::int64_t j = 0; j < tk; j++) {
-        w[j] /= sum;
-        for (std::int64_t d = 0; d < c.D; d++) {
-          context[std::size_t((i * c.N + n) * c.D + d)] +=
-              w[j] * in.values[std::size_t((j * c.N + n) * c.D + d)];
+        for (std::int64_t j = 0; j < tk && sum > 0; j++) {
+          w[j] *= keep[std::size_t(query * c.Tk + j)] / sum;
+          for (std::int64_t d = 0; d < c.Dv; d++)
+            out[std::size_t(query * c.Dv + d)] += w[j] * in.v[std::size_t((keys + j) * c.Dv + d)];
         }
       }
     }
   }
-  context.insert(context.end(), weights.begin(), weights.end());
-  return context;
+  out.insert(out.end(), weights.begin(), weights.end());
+  return out;
 }
 
 template <class T>
 struct Outputs {
-  std::vector<T> context, weights;
+  std::vector<T> out, weights, stats;
   Outputs(const Case& c, std::int64_t directions)
-      : context(std::size_t(directions * c.Tq * c.N * c.D), T(nan)),
-        weights(std::size_t(directions * c.N * c.Tq * c.Tk), T(nan)) {}
+      : out(std::size_t(directions * c.B * c.Hq * c.Tq * c.Dv), T(nan)),
+        weights(std::size_t(directions * c.B * c.Hq * c.Tq * c.Tk), T(nan)),
+        stats(std::size_t(2 * c.B * c.Hq * c.Tq), T(nan)) {}
 };
+
+template <class T>
+AttentionInputs<T> inputs_of(const Case& c, const Inputs<T>& in, const std::vector<char>& attend) {
+  return {.q = in.q.data(),
+          .k = in.k.data(),
+          .v = in.v.data(),
+          .vector = c.additive ? in.vector.data() : nullptr,
+          .attend = c.attend ? reinterpret_cast<const bool*>(attend.data()) : nullptr,
+          .bias = c.bias ? in.bias.data() : nullptr};
+}
 
 template <class T>
 Outputs<T> forward(const Case& c, const Inputs<T>& in) {
   Outputs<T> out(c, 1);
+  const std::vector<char> attend = attend_mask(c);
   Scratch scratch(cpu::attention_scratch<T>(shape_of(c)));
-  cpu::attention<T>(shape_of(c), {.q = in.q.data(),
-                                  .keys = in.keys.data(),
-                                  .values = in.values.data(),
-                                  .context = out.context.data(),
+  cpu::attention<T>(shape_of(c), {.in = inputs_of(c, in, attend),
+                                  .out = out.out.data(),
+                                  .stats = out.stats.data(),
                                   .weights = out.weights.data(),
                                   .scratch = scratch.get()});
   return out;
@@ -119,17 +250,16 @@ TYPED_TEST(AttentionKernel, ForwardIsTheDefinition) {
     for (const Case& c : cases) {
       const Inputs<T> in(c, 1, 1);
       Inputs<double> exact(c, 1, 1);
-      exact.q.assign(in.q.begin(), in.q.end());
-      exact.keys.assign(in.keys.begin(), in.keys.end());
-      exact.values.assign(in.values.begin(), in.values.end());
+      for (std::size_t i = 0; i < in.all().size(); i++)
+        exact.all()[i]->assign(in.all()[i]->begin(), in.all()[i]->end());
       const std::vector<double> want = reference(c, exact);
       const Outputs<T> out = forward(c, in);
-      const double tolerance = 200 * double(std::numeric_limits<T>::epsilon());
+      const double tolerance = 400 * double(std::numeric_limits<T>::epsilon());
       for (std::size_t i = 0; i < want.size(); i++) {
-        const bool in_context = i < out.context.size();
         const double got =
-            double(in_context ? out.context[i] : out.weights[i - out.context.size()]);
-        EXPECT_NEAR(got, want[i], tolerance) << i;
+            double(i < out.out.size() ? out.out[i] : out.weights[i - out.out.size()]);
+        ASSERT_NEAR(got, want[i], tolerance)
+            << "case " << &c - cases << " element " << i << " of " << out.out.size();
       }
     }
   });
@@ -139,15 +269,18 @@ template <class T>
 Outputs<T> push(const Case& c, const Inputs<T>& in, const Outputs<T>& out,
                 const Inputs<T>& tangent) {
   Outputs<T> moved(c, K);
+  const std::vector<char> attend = attend_mask(c);
   Scratch scratch(cpu::attention_scratch<T>(shape_of(c)));
-  cpu::attention_push<T>(shape_of(c), {.q = in.q.data(),
-                                       .keys = in.keys.data(),
-                                       .values = in.values.data(),
+  cpu::attention_push<T>(shape_of(c), {.in = inputs_of(c, in, attend),
+                                       .out = out.out.data(),
+                                       .stats = out.stats.data(),
                                        .weights = out.weights.data(),
                                        .tq = tangent.q.data(),
-                                       .tkeys = tangent.keys.data(),
-                                       .tvalues = tangent.values.data(),
-                                       .tcontext = moved.context.data(),
+                                       .tk = tangent.k.data(),
+                                       .tv = tangent.v.data(),
+                                       .tvector = c.additive ? tangent.vector.data() : nullptr,
+                                       .tbias = c.bias ? tangent.bias.data() : nullptr,
+                                       .tout = moved.out.data(),
                                        .tweights = moved.weights.data(),
                                        .scratch = scratch.get()});
   return moved;
@@ -161,21 +294,21 @@ TEST(AttentionKernelMaps, PushIsTheDerivative) {
       for (std::int64_t k = 0; k < K; k++) {
         const double step = 1e-5;
         Inputs<double> up = in, down = in;
-        const auto shift = [&](auto member) {
-          const std::size_t size = (in.*member).size();
+        for (std::size_t m = 0; m < in.all().size(); m++) {
+          const std::size_t size = in.all()[m]->size();
           for (std::size_t i = 0; i < size; i++) {
-            (up.*member)[i] += step * (tangent.*member)[std::size_t(k) * size + i];
-            (down.*member)[i] -= step * (tangent.*member)[std::size_t(k) * size + i];
+            const double by = step * (*tangent.all()[m])[std::size_t(k) * size + i];
+            (*up.all()[m])[i] += by, (*down.all()[m])[i] -= by;
           }
-        };
-        shift(&Inputs<double>::q), shift(&Inputs<double>::keys), shift(&Inputs<double>::values);
+        }
         const std::vector<double> a = reference(c, up), b = reference(c, down);
-        const std::size_t contexts = moved.context.size() / std::size_t(K),
+        const std::size_t outs = moved.out.size() / std::size_t(K),
                           weights = moved.weights.size() / std::size_t(K);
         for (std::size_t i = 0; i < a.size(); i++) {
-          const double got = i < contexts ? moved.context[std::size_t(k) * contexts + i]
-                                          : moved.weights[std::size_t(k) * weights + i - contexts];
-          EXPECT_NEAR(got, (a[i] - b[i]) / (2 * step), 2e-8 * (1 + std::fabs(got)));
+          const double got = i < outs ? moved.out[std::size_t(k) * outs + i]
+                                      : moved.weights[std::size_t(k) * weights + i - outs];
+          ASSERT_NEAR(got, (a[i] - b[i]) / (2 * step), 5e-8 * (1 + std::fabs(got)))
+              << "case " << &c - cases << " element " << i << " of " << outs;
         }
       }
     }
@@ -192,54 +325,68 @@ double dot(const std::vector<T>& a, const std::vector<T>& b, std::size_t from, s
   return sum;
 }
 
+// A pullback of everything into d.
 template <class T>
-AttentionPull<T> pull_args(const Inputs<T>& in, const Outputs<T>& out, const Outputs<T>& cotangent,
-                           Inputs<T>& d, Scratch& scratch) {
-  return {.q = in.q.data(),
-          .keys = in.keys.data(),
-          .values = in.values.data(),
+AttentionPull<T> pull_args(const Case& c, const Inputs<T>& in, const std::vector<char>& attend,
+                           const Outputs<T>& out, const Outputs<T>& cotangent, Inputs<T>& d,
+                           Scratch& scratch) {
+  return {.in = inputs_of(c, in, attend),
+          .out = out.out.data(),
+          .stats = out.stats.data(),
           .weights = out.weights.data(),
-          .dcontext = cotangent.context.data(),
+          .dout = cotangent.out.data(),
           .dweights = cotangent.weights.data(),
           .dq = d.q.data(),
-          .dkeys = d.keys.data(),
-          .dvalues = d.values.data(),
+          .dk = d.k.data(),
+          .dv = d.v.data(),
+          .dvector = c.additive ? d.vector.data() : nullptr,
+          .dbias = c.bias ? d.bias.data() : nullptr,
           .scratch = scratch.get()};
+}
+
+template <class T>
+Inputs<T> pull(const Case& c, const Inputs<T>& in, const Outputs<T>& out,
+               const Outputs<T>& cotangent) {
+  Inputs<T> d(c, K, 30);
+  const std::vector<char> attend = attend_mask(c);
+  Scratch scratch(cpu::attention_scratch<T>(shape_of(c)));
+  cpu::attention_pull<T>(shape_of(c), pull_args(c, in, attend, out, cotangent, d, scratch));
+  if (!c.additive) d.vector.assign(d.vector.size(), T(0));
+  if (!c.bias) d.bias.assign(d.bias.size(), T(0));
+  return d;
 }
 
 // NaN in the cotangents of padded queries.
 template <class T>
 Outputs<T> random_cotangent(const Case& c, unsigned seed) {
   Outputs<T> u(c, K);
-  u.context = series<T>(c, K, c.Tq, c.D, c.query_lengths, seed);
-  u.weights = normals<T>(std::int64_t(u.weights.size()), seed + 1);
+  u.out = series<T>(c, K, c.Hq, c.Tq, c.Dv, c.query_lengths, seed);
+  u.weights = series<T>(c, K, c.Hq, c.Tq, c.Tk, c.query_lengths, seed + 1);
   return u;
 }
 
 TYPED_TEST(AttentionKernel, PullIsTheTransposeOfPush) {
   using T = TypeParam;
-  const double tolerance = 400 * double(std::numeric_limits<T>::epsilon());
+  const double tolerance = 1000 * double(std::numeric_limits<T>::epsilon());
   for_each_isa([&] {
     for (const Case& c : cases) {
       const Inputs<T> in(c, 1, 1), tangent(c, K, 10);
       const Outputs<T> out = forward(c, in), cotangent = random_cotangent<T>(c, 20);
       const Outputs<T> moved = push(c, in, out, tangent);
-      Inputs<T> d(c, K, 30);
-      Scratch scratch(cpu::attention_scratch<T>(shape_of(c)));
-      cpu::attention_pull<T>(shape_of(c), pull_args(in, out, cotangent, d, scratch));
-      for (const auto* gradient : {&d.q, &d.keys, &d.values}) {
-        for (const T value : *gradient) ASSERT_FALSE(std::isnan(value));
+      const Inputs<T> d = pull(c, in, out, cotangent);
+      for (const auto* gradient : d.all()) {
+        for (const T value : *gradient) ASSERT_FALSE(std::isnan(value)) << "case " << &c - cases;
       }
       for (std::size_t k = 0; k < std::size_t(K); k++) {
         const auto part = [&](const auto& a, const auto& b) {
           const std::size_t size = a.size() / std::size_t(K);
           return dot(a, b, k * size, size);
         };
-        const double left =
-            part(cotangent.context, moved.context) + part(cotangent.weights, moved.weights);
-        const double right =
-            part(d.q, tangent.q) + part(d.keys, tangent.keys) + part(d.values, tangent.values);
-        EXPECT_NEAR(left, right, tolerance * (1 + std::fabs(left)));
+        const double left = part(cotangent.out, moved.out) + part(cotangent.weights, moved.weights);
+        double right = 0;
+        for (std::size_t i = 0; i < d.all().size(); i++)
+          right += part(*d.all()[i], *tangent.all()[i]);
+        EXPECT_NEAR(left, right, tolerance * (1 + std::fabs(left))) << "case " << &c - cases;
       }
     }
   });
@@ -251,49 +398,101 @@ TYPED_TEST(AttentionKernel, PullAddsAndLeavesOutWhatIsNotWanted) {
     for (const Case& c : cases) {
       const Inputs<T> in(c, 1, 1);
       const Outputs<T> out = forward(c, in), cotangent = random_cotangent<T>(c, 20);
+      const std::vector<char> attend = attend_mask(c);
       Scratch scratch(cpu::attention_scratch<T>(shape_of(c)));
-      Inputs<T> written(c, K, 30), added(c, K, 30), single(c, K, 30);
-      for (auto* gradient : {&added.q, &added.keys, &added.values})
-        gradient->assign(gradient->size(), T(1));
-      cpu::attention_pull<T>(shape_of(c), pull_args(in, out, cotangent, written, scratch));
-      AttentionPull<T> args = pull_args(in, out, cotangent, added, scratch);
-      args.beta_q = args.beta_keys = args.beta_values = 1;
+      const Inputs<T> written = pull(c, in, out, cotangent);
+      Inputs<T> added(c, K, 30), single(c, K, 30);
+      for (auto* gradient : added.all()) gradient->assign(gradient->size(), T(1));
+      AttentionPull<T> args = pull_args(c, in, attend, out, cotangent, added, scratch);
+      args.beta_q = args.beta_k = args.beta_v = args.beta_vector = args.beta_bias = 1;
       cpu::attention_pull<T>(shape_of(c), args);
-      args = pull_args(in, out, cotangent, single, scratch);
-      args.dq = nullptr, args.dvalues = nullptr;
+      args = pull_args(c, in, attend, out, cotangent, single, scratch);
+      args.dq = nullptr, args.dv = nullptr, args.dvector = nullptr;
       cpu::attention_pull<T>(shape_of(c), args);
-      EXPECT_TRUE(same_bits(single.keys, written.keys));
-      const auto check = [](const std::vector<T>& sum, const std::vector<T>& gradient) {
-        for (std::size_t i = 0; i < sum.size(); i++) {
-          EXPECT_NEAR(sum[i], gradient[i] + 1, 1e-5 * (1 + std::fabs(double(gradient[i]))));
+      EXPECT_TRUE(same_bits(single.k, written.k));
+      for (std::size_t m = 0; m < written.all().size(); m++) {
+        if ((m == 3 && !c.additive) || (m == 4 && !c.bias)) continue;
+        for (std::size_t i = 0; i < written.all()[m]->size(); i++) {
+          const double gradient = double((*written.all()[m])[i]);
+          ASSERT_NEAR((*added.all()[m])[i], gradient + 1, 2e-5 * (1 + std::fabs(gradient)));
         }
-      };
-      check(added.q, written.q), check(added.keys, written.keys),
-          check(added.values, written.values);
+      }
     }
   });
 }
 
+// One thread walks through a head's tiles once; more threads than heads split it into blocks.
 TYPED_TEST(AttentionKernel, SameBitsForAnyNumberOfThreads) {
   using T = TypeParam;
-  const Case c{30, 50, 5, 24, 24, {50, 3, 0, 44, 17}, {}, 0.2};
-  const Case one{90, 80, 1, 40, 40, {}, {}, 0.2};
+  const Case many{.B = 5,
+                  .Hq = 2,
+                  .Hk = 1,
+                  .Tq = 30,
+                  .Tk = 50,
+                  .D = 24,
+                  .Dv = 24,
+                  .key_lengths = {50, 3, 0, 44, 17},
+                  .scale = 0.2,
+                  .bias = true,
+                  .drop = 0.1};
+  const Case one{.B = 1,
+                 .Hq = 2,
+                 .Hk = 1,
+                 .Tq = 190,
+                 .Tk = 180,
+                 .D = 40,
+                 .Dv = 40,
+                 .scale = 0.2,
+                 .causal = true};
+  const Case additive{.B = 1,
+                      .Hq = 1,
+                      .Hk = 1,
+                      .Tq = 90,
+                      .Tk = 171,
+                      .D = 20,
+                      .Dv = 10,
+                      .scale = 0.2,
+                      .bias = true,
+                      .additive = true};
   for_each_isa([&] {
-    for (const Case& each : {c, one}) {
+    for (const Case& each : {many, one, additive}) {
       const Inputs<T> in(each, 1, 1);
-      const Outputs<T> cotangent = random_cotangent<T>(each, 2);
-      std::vector<T> first;
-      for_each_thread_count([&](int threads) {
-        const Outputs<T> out = forward(each, in);
-        Inputs<T> d(each, K, 3);
-        Scratch scratch(cpu::attention_scratch<T>(shape_of(each)));
-        cpu::attention_pull<T>(shape_of(each), pull_args(in, out, cotangent, d, scratch));
-        std::vector<T> all = out.context;
-        for (const auto* part : {&d.q, &d.keys, &d.values})
-          all.insert(all.end(), part->begin(), part->end());
-        if (threads == 1) first = all;
-        EXPECT_TRUE(same_bits(first, all));
-      });
+      for (const bool single : {false, true}) {
+        const Outputs<T> cotangent = random_cotangent<T>(each, 2);
+        std::vector<T> first;
+        for_each_thread_count([&](int threads) {
+          AttentionShape s = shape_of(each, single ? 1 : K);
+          const Outputs<T> out = forward(each, in);
+          Inputs<T> d(each, K, 3);
+          const std::vector<char> attend = attend_mask(each);
+          Scratch scratch(cpu::attention_scratch<T>(s));
+          cpu::attention_pull<T>(s, pull_args(each, in, attend, out, cotangent, d, scratch));
+          std::vector<T> all = out.out;
+          for (const auto* part : d.all()) all.insert(all.end(), part->begin(), part->end());
+          if (threads == 1) first = all;
+          EXPECT_TRUE(same_bits(first, all));
+        });
+      }
+    }
+  });
+}
+
+// A row whose scores are all far below, or all -infinity, is still a distribution, or zero.
+TYPED_TEST(AttentionKernel, ExtremeScores) {
+  using T = TypeParam;
+  Case c{.B = 1, .Hq = 1, .Hk = 1, .Tq = 4, .Tk = 75, .D = 2, .Dv = 1, .scale = 1, .bias = true};
+  for_each_isa([&] {
+    for (const double level : {-1e30, 1e30, -300.0, 300.0, -infinity}) {
+      Inputs<T> in(c, 1, 1);
+      in.bias.assign(in.bias.size(), T(level));
+      const Outputs<T> out = forward(c, in);
+      for (std::int64_t i = 0; i < c.Tq; i++) {
+        double sum = 0;
+        for (std::int64_t j = 0; j < c.Tk; j++)
+          sum += double(out.weights[std::size_t(i * c.Tk + j)]);
+        EXPECT_NEAR(sum, level == -infinity ? 0 : 1, 1e-5);
+        EXPECT_TRUE(std::isfinite(out.out[std::size_t(i)]));
+      }
     }
   });
 }

@@ -3,6 +3,7 @@
 
 #include <ostream>
 
+#include "autograd/ops.h"
 #include "core/random.h"
 
 namespace unroll::testing {
@@ -55,6 +56,19 @@ Array zip(const Array& a, const Array& b, const std::function<double(double, dou
     shape[-i] = m == 1 ? n : m;
   }
   return build(shape, [&](const auto& index) { return f(a.at(index), b.at(index)); });
+}
+
+Tensor joined(const Tensors& outputs) {
+  Tensors flat;
+  for (const Tensor& t : outputs) flat.push_back(reshape(t, {-1}));
+  return cat(flat, 0);
+}
+
+Array joined(const Arrays& outputs) {
+  Array flat;
+  for (const Array& a : outputs) flat.v.insert(flat.v.end(), a.v.begin(), a.v.end());
+  flat.shape = Shape{static_cast<std::int64_t>(flat.v.size())};
+  return flat;
 }
 
 Input normal(const Shape& shape, double sd) {
@@ -114,6 +128,7 @@ const std::vector<OpCase>& op_cases() {
     add_index_cases(cases);
     add_loss_cases(cases);
     add_recurrent_cases(cases);
+    add_attention_cases(cases);
     return cases;
   }();
   return all;

@@ -44,6 +44,10 @@ Array map(const Array& x, const std::function<double(double)>& f);
 /// f(a, b) with broadcasting.
 Array zip(const Array& a, const Array& b, const std::function<double(double, double)>& f);
 
+/// All outputs of an op in one vector, so that one row checks them together.
+Tensor joined(const Tensors& outputs);
+Array joined(const Arrays& outputs);
+
 /// How one operand is made: a shape and a maker, so that larger ones can be made for the test of
 /// threads.
 struct Input {
@@ -102,6 +106,7 @@ void add_pad_cases(std::vector<OpCase>& cases);
 void add_index_cases(std::vector<OpCase>& cases);
 void add_loss_cases(std::vector<OpCase>& cases);
 void add_recurrent_cases(std::vector<OpCase>& cases);
+void add_attention_cases(std::vector<OpCase>& cases);
 
 /// The checks, op_checks.cpp. "" where all is well.
 std::string check_value(const OpCase& c);         // float64 against the reference, float32, shape

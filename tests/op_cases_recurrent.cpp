@@ -1,9 +1,8 @@
-// Rows of the fused recurrent ops, their stacks, dropout and attention; their references are loops
-// over one number at a time.
+// Rows of the fused recurrent ops, their stacks and dropout; their references are loops over one
+// number at a time.
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/attention.h"
 #include "autograd/dropout.h"
 #include "autograd/gru.h"
 #include "autograd/lstm.h"
@@ -15,19 +14,6 @@ namespace unroll::testing {
 namespace {
 
 using Index = std::vector<std::int64_t>;
-
-// All outputs in one vector, so that one row checks them together.
-Tensor joined(const Tensors& outputs) {
-  Tensors flat;
-  for (const Tensor& t : outputs) flat.push_back(reshape(t, {-1}));
-  return cat(flat, 0);
-}
-Array joined(const Arrays& outputs) {
-  Array flat;
-  for (const Array& a : outputs) flat.v.insert(flat.v.end(), a.v.begin(), a.v.end());
-  flat.shape = Shape{static_cast<std::int64_t>(flat.v.size())};
-  return flat;
-}
 
 enum class Kind { rnn_tanh, rnn_relu, rnn_identity, lstm, gru };
 
@@ -302,65 +288,6 @@ void add_dropout(std::vector<OpCase>& cases) {
   }
 }
 
-// ---- attention
-
-struct Score {
-  const char* variant;
-  std::int64_t Tq, Tk, N, H, D;
-  std::vector<std::int64_t> keys = {}, queries = {};
-  double scale = 1;
-};
-
-Array attention_of(const Score& s, const Arrays& x) {
-  Array context(Shape{s.Tq, s.N, s.D}), weights(Shape{s.N, s.Tq, s.Tk});
-  for (std::int64_t n = 0; n < s.N; n++) {
-    const std::int64_t keys = s.keys.empty() ? s.Tk : s.keys[static_cast<std::size_t>(n)];
-    const std::int64_t queries = s.queries.empty() ? s.Tq : s.queries[static_cast<std::size_t>(n)];
-    for (std::int64_t i = 0; i < queries; i++) {
-      double largest = -INFINITY, total = 0;
-      std::vector<double> score(static_cast<std::size_t>(keys));
-      for (std::size_t j = 0; j < score.size(); j++) {
-        for (std::int64_t k = 0; k < s.H; k++)
-          score[j] += s.scale * x[0].at({i, n, k}) * x[1].at({std::int64_t(j), n, k});
-        largest = std::max(largest, score[j]);
-      }
-      for (double& v : score) total += v = std::exp(v - largest);
-      for (std::int64_t j = 0; j < keys; j++) {
-        const double w = score[static_cast<std::size_t>(j)] / total;
-        weights({n, i, j}) = w;
-        for (std::int64_t d = 0; d < s.D; d++) context({i, n, d}) += w * x[2].at({j, n, d});
-      }
-    }
-  }
-  return joined(Arrays{context, weights});
-}
-
-void add_attention(std::vector<OpCase>& cases) {
-  for (const Score& s :
-       {Score{"", 3, 4, 2, 5, 2}, Score{"scaled", 2, 3, 2, 4, 3, {}, {}, 0.5},
-        Score{"single", 1, 1, 1, 1, 1}, Score{"key_lengths", 3, 4, 3, 2, 2, {4, 1, 0}},
-        Score{"both_lengths", 3, 4, 3, 2, 2, {2, 4, 3}, {3, 0, 2}},
-        Score{"wide", 9, 11, 3, 13, 17}}) {
-    OpCase c{.op = "attention",
-             .variant = s.variant,
-             .inputs = {normal({s.Tq, s.N, s.H}, 0.7), normal({s.Tk, s.N, s.H}, 0.7),
-                        normal({s.Tk, s.N, s.D})},
-             .f =
-                 [=](const Tensors& x) {
-                   const auto lengths = [](const std::vector<std::int64_t>& l) {
-                     return l.empty() ? Lengths() : Lengths(l);
-                   };
-                   const AttentionOut out =
-                       attention(x[0], x[1], x[2], lengths(s.keys), lengths(s.queries), s.scale);
-                   return joined(Tensors{out.context, out.weights});
-                 },
-             .reference = [=](const Arrays& x) { return attention_of(s, x); },
-             .float32_tolerance = 1e-5};
-    if (s.keys.empty()) c.large = {{40, 6, 20}, {50, 6, 20}, {50, 6, 24}};
-    cases.push_back(c);
-  }
-}
-
 }  // namespace
 
 void add_recurrent_cases(std::vector<OpCase>& cases) {
@@ -373,7 +300,6 @@ void add_recurrent_cases(std::vector<OpCase>& cases) {
   add_stacks(cases, "gru_stack", Kind::gru);
   add_stacks(cases, "rnn_stack", Kind::rnn_tanh);
   add_dropout(cases);
-  add_attention(cases);
 }
 
 }  // namespace unroll::testing

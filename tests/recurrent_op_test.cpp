@@ -1,4 +1,4 @@
-// The fused recurrent ops and attention against their twins, and what op_cases does not cover:
+// The fused recurrent ops against their twins, and what op_cases does not cover:
 // padding, tied operands, derivatives of higher order, extremes, errors.
 #include <gtest/gtest.h>
 
@@ -8,7 +8,6 @@
 #include <optional>
 #include <ostream>
 
-#include "autograd/attention.h"
 #include "autograd/gru.h"
 #include "autograd/lstm.h"
 #include "autograd/ops.h"

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <new>
 
-#include "autograd/attention.h"
 #include "autograd/ops.h"
 #include "autograd/optimizers.h"
 #include "autograd/tape.h"

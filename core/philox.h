@@ -1,0 +1,30 @@
+// The rounds of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+// 2011), for one block or for several side by side.
+//
+//   std::uint64_t c[4] = {i, 0, stream, 0};
+//   philox_rounds(c, key_low, key_high);            // c holds four words of 32 random bits
+//
+// Word is std::uint64_t, or a vector of them for as many blocks as it has lanes; each holds a
+// number of 32 bits. Always inlined, so that hot kernel files may use it.
+#pragma once
+
+#include <cstdint>
+
+namespace unroll {
+
+template <class Word>
+inline __attribute__((always_inline)) void philox_rounds(Word (&c)[4], std::uint64_t key_low,
+                                                         std::uint64_t key_high) {
+  constexpr std::uint64_t mask = 0xffffffff;
+  for (int round = 0; round < 10; round++) {
+    const Word a = c[0] * std::uint64_t{0xD2511F53}, b = c[2] * std::uint64_t{0xCD9E8D57};
+    c[0] = (b >> 32) ^ c[1] ^ key_low;
+    c[1] = b & mask;
+    c[2] = (a >> 32) ^ c[3] ^ key_high;
+    c[3] = a & mask;
+    key_low = (key_low + 0x9E3779B9) & mask;
+    key_high = (key_high + 0xBB67AE85) & mask;
+  }
+}
+
+}  // namespace unroll
