@@ -1,131 +1,152 @@
 #include "autograd/optimizers.h"
 
-#include <algorithm>
 #include <cmath>
-#include <numbers>
 
-#include "autograd/operands.h"
-#include "kernels/optimizer.h"
+#include "autograd/optimizer_rules.h"
+#include "kernels/elementwise.h"
 
 namespace unroll {
+
+using namespace detail;
+
 namespace {
 
-void require(const char* op, bool valid, const char* what, double value) {
-  if (!valid || std::isnan(value))
-    fail(op, std::string(what) + " " + std::to_string(value) + " is out of range");
-}
+template <class Options>
+constexpr std::size_t slot_count = std::size(Rule<Options>::slots);
 
-// The state was made for the parameters that there were then.
-void require_fits(const char* op, const Tensor& state, const Parameters& parameters) {
-  if (state && state.numel() != parameters.size())
-    fail(op, "was made for " + std::to_string(state.numel()) + " parameters but there are " +
-                 std::to_string(parameters.size()) + " now; make it when all are added");
-}
+constexpr const char* kProducts = "mu_product";
 
-Tensor flat_zeros(const Parameters& p) { return zeros({p.size()}, p.dtype()); }
-
-template <class Real>
-Real* pointer(Tensor& t) {
-  return t ? t.mutable_data<Real>() : nullptr;
-}
-
-void restore_entry(const OptimizerState& state, const char* name, Tensor& into) {
+void restore_entry(const char* op, const OptimizerState& state, const char* name, Tensor& into) {
   if (!into) return;
   for (const auto& entry : state.entries)
     if (entry.name == name) return copy_into(into, entry.values);
-  fail("optimizer", std::string("the saved state has no ") + name);
+  fail(op, std::string("the saved state has no ") + name);
 }
 
 void add_entry(OptimizerState& state, const char* name, const Tensor& values) {
-  if (values) state.entries.push_back({name, values});
+  if (values) state.entries.push_back({name, cast_copy(values, values.dtype())});
 }
 
 }  // namespace
 
-Sgd::Sgd(Parameters& parameters, SgdOptions options) : parameters_(parameters), options_(options) {
-  require("sgd", options.lr >= 0, "lr", options.lr);
-  require("sgd", options.momentum >= 0, "momentum", options.momentum);
-  require("sgd", options.weight_decay >= 0, "weight_decay", options.weight_decay);
-  if (options.nesterov && (options.momentum == 0 || options.dampening != 0))
-    fail("sgd", "nesterov needs momentum and no dampening");
-  if (options.momentum != 0) velocity_ = flat_zeros(parameters);
+template <class Options>
+Optimizer<Options>::Optimizer(Parameters& parameters, Options options,
+                              const std::vector<Group>& groups)
+    : parameters_(parameters), options_{options}, size_(parameters.size()) {
+  using R = Rule<Options>;
+  for (const Group& group : groups) options_.push_back(group.options);
+  for (const Options& o : options_) {
+    Checked{R::name}.common(o);
+    R::check(o);
+  }
+  find_ranges(groups);
+  slots_ = Tensors(slot_count<Options>);
+  for (std::size_t slot = 0; slot < slots_.size(); slot++)
+    for (const Options& o : options_)
+      if (!slots_[slot] && R::needs(o, slot)) slots_[slot] = zeros({size_}, parameters.dtype());
+  if constexpr (requires { R::start(options); })
+    for (const Range& range : ranges_) {
+      Tensor part = view::slice(slots_[0], 0, range.begin, range.begin + range.count);
+      fill(part, R::start(options_[range.group]));
+    }
+  if constexpr (requires { R::momentum(options, 1); })
+    products_ = ones({static_cast<std::int64_t>(options_.size())}, Dtype::float64);
 }
 
-void Sgd::step(double lr) {
-  require_fits("sgd", velocity_, parameters_);
-  const SgdShape shape{.count = parameters_.size(),
-                       .first = steps_ == 0,
-                       .lr = lr,
-                       .momentum = options_.momentum,
-                       .dampening = options_.dampening,
-                       .weight_decay = options_.weight_decay,
-                       .nesterov = options_.nesterov};
-  with_real(parameters_.dtype(), [&](auto type) {
-    using T = decltype(type);
-    Tensor& flat = parameters_.mutable_flat();
-    const SgdArgs<T> args{parameters_.gradients().data<T>(), flat.mutable_data<T>(),
-                          pointer<T>(velocity_)};
-    UNROLL_ON_DEVICE(flat.device(), sgd<T>(shape, args));
-  });
+template <class Options>
+void Optimizer<Options>::find_ranges(const std::vector<Group>& groups) {
+  std::vector<bool> used(groups.size());
+  std::int64_t at = 0;
+  for (std::size_t i = 0; i < parameters_.names().size(); i++) {
+    std::size_t group = 0;
+    for (std::size_t g = 0; g < groups.size() && group == 0; g++)
+      if (groups[g].holds(parameters_.names()[i])) group = g + 1;
+    if (group) used[group - 1] = true;
+    const std::int64_t count = parameters_.tensors()[i].numel();
+    if (!ranges_.empty() && ranges_.back().group == group)
+      ranges_.back().count += count;
+    else
+      ranges_.push_back({group, at, count});
+    at += count;
+  }
+  for (std::size_t g = 0; g < groups.size(); g++)
+    if (!used[g])
+      fail(Rule<Options>::name,
+           "group " + std::to_string(g) + " holds no parameter, or earlier groups hold them all");
+}
+
+template <class Options>
+void Optimizer<Options>::step(double lr) {
+  if (parameters_.size() != size_)
+    fail(Rule<Options>::name,
+         "was made for " + std::to_string(size_) + " parameters but there are " +
+             std::to_string(parameters_.size()) + " now; make it when all are added");
+  const double usual = options_[0].lr;
+  if (options_.size() > 1 && usual == 0 && lr != 0)
+    fail(Rule<Options>::name, "the groups' rates cannot follow a rate of " + std::to_string(lr) +
+                                  ": that of the options is 0");
   steps_++;
+  if constexpr (requires(Options o) { Rule<Options>::momentum(o, 1); }) {
+    double* product = products_.mutable_data<double>();
+    for (const Options& o : options_) *product++ *= Rule<Options>::momentum(o, steps_);
+  }
+  for (const Range& range : ranges_) {
+    const double own = options_[range.group].lr;
+    update(range, range.group == 0 ? lr : lr == usual ? own : own * (lr / usual));
+  }
 }
 
-OptimizerState Sgd::state() const {
-  OptimizerState state{{}, steps_};
-  add_entry(state, "momentum_buffer", velocity_);
-  return state;
+template <class Options>
+void Optimizer<Options>::step() {
+  step(options_[0].lr);
 }
 
-void Sgd::restore(const OptimizerState& state) {
-  restore_entry(state, "momentum_buffer", velocity_);
-  steps_ = state.steps;
-}
-
-Adam::Adam(Parameters& parameters, AdamOptions options)
-    : parameters_(parameters), options_(options) {
-  require("adam", options.lr >= 0, "lr", options.lr);
-  require("adam", options.eps >= 0, "eps", options.eps);
-  require("adam", options.weight_decay >= 0, "weight_decay", options.weight_decay);
-  require("adam", options.beta1 >= 0 && options.beta1 < 1, "beta1", options.beta1);
-  require("adam", options.beta2 >= 0 && options.beta2 < 1, "beta2", options.beta2);
-  m_ = flat_zeros(parameters);
-  v_ = flat_zeros(parameters);
-  if (options.amsgrad) v_max_ = flat_zeros(parameters);
-}
-
-void Adam::step(double lr) {
-  require_fits("adam", m_, parameters_);
-  const AdamShape shape{.count = parameters_.size(),
-                        .step = ++steps_,
-                        .lr = lr,
-                        .beta1 = options_.beta1,
-                        .beta2 = options_.beta2,
-                        .eps = options_.eps,
-                        .weight_decay = options_.weight_decay,
-                        .decoupled = options_.decoupled};
+template <class Options>
+void Optimizer<Options>::update(const Range& range, double lr) {
+  const Options& options = options_[range.group];
   with_real(parameters_.dtype(), [&](auto type) {
     using T = decltype(type);
     Tensor& flat = parameters_.mutable_flat();
-    const AdamArgs<T> args{parameters_.gradients().data<T>(), flat.mutable_data<T>(),
-                           pointer<T>(m_), pointer<T>(v_), pointer<T>(v_max_)};
-    UNROLL_ON_DEVICE(flat.device(), adam<T>(shape, args));
+    Span<T> at{.count = range.count,
+               .step = steps_,
+               .lr = lr,
+               .grad_scale = options.maximize ? -1.0 : 1.0,
+               .product = 0,
+               .grad = parameters_.gradients().template data<T>() + range.begin,
+               .param = flat.mutable_data<T>() + range.begin,
+               .slot = {}};
+    if (products_) at.product = products_.data<double>()[range.group];
+    for (std::size_t slot = 0; slot < slots_.size(); slot++)
+      if (Rule<Options>::needs(options, slot))
+        at.slot[slot] = slots_[slot].template mutable_data<T>() + range.begin;
+    Rule<Options>::template run<T>(flat.device(), options, at);
   });
 }
 
-OptimizerState Adam::state() const {
+template <class Options>
+OptimizerState Optimizer<Options>::state() const {
   OptimizerState state{{}, steps_};
-  add_entry(state, "exp_avg", m_);
-  add_entry(state, "exp_avg_sq", v_);
-  add_entry(state, "max_exp_avg_sq", v_max_);
+  for (std::size_t slot = 0; slot < slots_.size(); slot++)
+    add_entry(state, Rule<Options>::slots[slot], slots_[slot]);
+  add_entry(state, kProducts, products_);
   return state;
 }
 
-void Adam::restore(const OptimizerState& state) {
-  restore_entry(state, "exp_avg", m_);
-  restore_entry(state, "exp_avg_sq", v_);
-  restore_entry(state, "max_exp_avg_sq", v_max_);
+template <class Options>
+void Optimizer<Options>::restore(const OptimizerState& state) {
+  for (std::size_t slot = 0; slot < slots_.size(); slot++)
+    restore_entry(Rule<Options>::name, state, Rule<Options>::slots[slot], slots_[slot]);
+  restore_entry(Rule<Options>::name, state, kProducts, products_);
   steps_ = state.steps;
 }
+
+template class Optimizer<SgdOptions>;
+template class Optimizer<AdamOptions>;
+template class Optimizer<NadamOptions>;
+template class Optimizer<RadamOptions>;
+template class Optimizer<RmspropOptions>;
+template class Optimizer<AdagradOptions>;
+template class Optimizer<AdadeltaOptions>;
 
 double gradient_norm(const Parameters& parameters) {
   const FlatShape shape{.count = parameters.size()};
@@ -136,7 +157,7 @@ double gradient_norm(const Parameters& parameters) {
 }
 
 double clip_norm(Parameters& parameters, double max_norm) {
-  require("clip_norm", max_norm > 0, "max_norm", max_norm);
+  Checked{"clip_norm"}.require(max_norm > 0, "max_norm", max_norm);
   const double norm = gradient_norm(parameters);
   const double factor = max_norm / (norm + 1e-6);
   if (!std::isfinite(norm) || factor >= 1) return norm;
@@ -149,10 +170,15 @@ double clip_norm(Parameters& parameters, double max_norm) {
   return norm;
 }
 
-double cosine(std::int64_t step, std::int64_t steps, double lr, double final_fraction) {
-  if (steps <= 0) return lr;
-  const double at = std::clamp(static_cast<double>(step) / static_cast<double>(steps), 0.0, 1.0);
-  return lr * (final_fraction + (1 - final_fraction) * 0.5 * (1 + std::cos(std::numbers::pi * at)));
+void clip_value(Parameters& parameters, double limit) {
+  Checked{"clip_value"}.require(limit > 0, "limit", limit);
+  Tensor& flat = parameters.mutable_gradients();
+  const UnaryShape shape{Unary::clamp, space_of(flat, {&flat}), -limit, limit};
+  with_real(parameters.dtype(), [&](auto type) {
+    using T = decltype(type);
+    T* at = flat.mutable_data<T>();
+    UNROLL_ON_DEVICE(flat.device(), unary<T>(shape, {at, at}));
+  });
 }
 
 }  // namespace unroll

@@ -95,6 +95,9 @@ std::int64_t cpu::first_bad_index(const IndexRange& range, const IndexArgs& args
 
 UNROLL_DISPATCH(sgd, void, SgdShape, SgdArgs)
 UNROLL_DISPATCH(adam, void, AdamShape, AdamArgs)
+UNROLL_DISPATCH(rmsprop, void, RmspropShape, RmspropArgs)
+UNROLL_DISPATCH(adagrad, void, AdagradShape, AdagradArgs)
+UNROLL_DISPATCH(adadelta, void, AdadeltaShape, AdadeltaArgs)
 UNROLL_DISPATCH(sum_of_squares, double, FlatShape, FlatArgs)
 UNROLL_DISPATCH(scale, void, FlatShape, ScaleArgs)
 

@@ -26,13 +26,49 @@ void sgd(const SgdShape& s, const SgdArgs<T>& args) noexcept {
 }
 
 template <class T>
+static T root_of(T x) {
+  return sizeof(T) == 4 ? T(__builtin_sqrtf(float(x))) : T(__builtin_sqrt(double(x)));
+}
+
+// What a step of Adam or a relative does with the moments:
+// p = p shrink - by_m m / d - by_grad g / d, where d = sqrt(v) / root + eps, or 1 if plain.
+struct AdamCoefficients {
+  double shrink, by_m, by_grad, root, eps;
+  bool plain;
+};
+
+static AdamCoefficients coefficients_of(const AdamShape& s) {
+  const double power2 = __builtin_pow(s.beta2, double(s.step)), correction2 = 1 - power2;
+  const double rate = s.lr / (1 - __builtin_pow(s.beta1, double(s.step)));
+  AdamCoefficients c{s.decoupled ? 1 - s.lr * s.weight_decay : 1,
+                     rate,
+                     0,
+                     __builtin_sqrt(correction2),
+                     s.eps,
+                     false};
+  if (s.rule == AdamRule::nadam) {
+    c.by_m = s.lr * s.mu_next / (1 - s.mu_product_next);
+    c.by_grad = s.lr * (1 - s.mu) / (1 - s.mu_product);
+  }
+  if (s.rule == AdamRule::radam) {
+    const double most = 2 / (1 - s.beta2) - 1;  // the length of the average that beta2 tends to
+    const double length = most - 2 * double(s.step) * power2 / correction2;
+    c.plain = !(length > 5);
+    if (!c.plain)
+      c.by_m = rate * __builtin_sqrt((length - 4) * (length - 2) * most /
+                                     ((most - 4) * (most - 2) * length));
+    c.eps = s.eps / c.root;  // there eps is added before the correction
+  }
+  return c;
+}
+
+template <class T>
 void adam(const AdamShape& s, const AdamArgs<T>& args) noexcept {
-  const double correction1 = 1 - __builtin_pow(s.beta1, double(s.step));
-  const double correction2 = 1 - __builtin_pow(s.beta2, double(s.step));
-  const T step = T(s.lr / correction1), root = T(__builtin_sqrt(correction2)), eps = T(s.eps);
+  const AdamCoefficients c = coefficients_of(s);
+  const T step = T(c.by_m), by_grad = T(c.by_grad), root = T(c.root), eps = T(c.eps);
   const T beta1 = T(s.beta1), new1 = T(1 - s.beta1), beta2 = T(s.beta2), new2 = T(1 - s.beta2);
   const T decay = s.decoupled ? T(0) : T(s.weight_decay), grad_scale = T(s.grad_scale);
-  const T shrink = s.decoupled ? T(1 - s.lr * s.weight_decay) : T(1);
+  const T shrink = T(c.shrink);
   for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
     const T* __restrict g = args.grad + begin;
     T* __restrict p = args.param + begin;
@@ -40,10 +76,11 @@ void adam(const AdamShape& s, const AdamArgs<T>& args) noexcept {
     T* __restrict v = args.v + begin;
     T* __restrict highest = args.v_max ? args.v_max + begin : nullptr;
     T second[block_size];  // what the step is divided by the root of
+    T gradient[block_size];
     for (int i = 0; i < n; i++) {
-      const T gradient = g[i] * grad_scale + decay * p[i];
-      m[i] = m[i] * beta1 + gradient * new1;
-      v[i] = v[i] * beta2 + gradient * gradient * new2;
+      gradient[i] = g[i] * grad_scale + decay * p[i];
+      m[i] = m[i] * beta1 + gradient[i] * new1;
+      v[i] = v[i] * beta2 + gradient[i] * gradient[i] * new2;
       second[i] = v[i];
     }
     if (highest) {
@@ -52,10 +89,77 @@ void adam(const AdamShape& s, const AdamArgs<T>& args) noexcept {
         second[i] = highest[i];
       }
     }
+    if (c.plain) {
+      for (int i = 0; i < n; i++) p[i] = p[i] * shrink - step * m[i];
+    } else if (s.rule == AdamRule::nadam) {
+      for (int i = 0; i < n; i++) {
+        const T size = root_of(second[i]) / root + eps;
+        p[i] = p[i] * shrink - by_grad * (gradient[i] / size) - step * (m[i] / size);
+      }
+    } else {
+      for (int i = 0; i < n; i++)
+        p[i] = p[i] * shrink - step * (m[i] / (root_of(second[i]) / root + eps));
+    }
+  });
+}
+
+template <class T>
+void rmsprop(const RmspropShape& s, const RmspropArgs<T>& args) noexcept {
+  const T lr = T(s.lr), alpha = T(s.alpha), fresh = T(1 - s.alpha), eps = T(s.eps);
+  const T momentum = T(s.momentum), decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
+  const bool moving = s.momentum != 0;
+  for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
+    const T* __restrict g = args.grad + begin;
+    T* __restrict p = args.param + begin;
+    T* __restrict square = args.square + begin;
+    T* __restrict average = args.average ? args.average + begin : nullptr;
+    T* __restrict v = moving ? args.velocity + begin : nullptr;
     for (int i = 0; i < n; i++) {
-      const T size = sizeof(T) == 4 ? T(__builtin_sqrtf(float(second[i])))
-                                    : T(__builtin_sqrt(double(second[i])));
-      p[i] = p[i] * shrink - step * (m[i] / (size / root + eps));
+      const T gradient = g[i] * grad_scale + decay * p[i];
+      square[i] = square[i] * alpha + gradient * gradient * fresh;
+      T variance = square[i];
+      if (average) {
+        average[i] = average[i] * alpha + gradient * fresh;
+        variance -= average[i] * average[i];
+        if (variance < T(0)) variance = T(0);  // a rounding below it
+      }
+      const T step = gradient / (root_of(variance) + eps);
+      if (moving) v[i] = v[i] * momentum + step;
+      p[i] -= lr * (moving ? v[i] : step);
+    }
+  });
+}
+
+template <class T>
+void adagrad(const AdagradShape& s, const AdagradArgs<T>& args) noexcept {
+  const T lr = T(s.lr), eps = T(s.eps), decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
+  for_each_block(s.count, 3, [&](std::int64_t begin, int n) {
+    const T* __restrict g = args.grad + begin;
+    T* __restrict p = args.param + begin;
+    T* __restrict sum = args.sum + begin;
+    for (int i = 0; i < n; i++) {
+      const T gradient = g[i] * grad_scale + decay * p[i];
+      sum[i] += gradient * gradient;
+      p[i] -= lr * (gradient / (root_of(sum[i]) + eps));
+    }
+  });
+}
+
+template <class T>
+void adadelta(const AdadeltaShape& s, const AdadeltaArgs<T>& args) noexcept {
+  const T lr = T(s.lr), rho = T(s.rho), fresh = T(1 - s.rho), eps = T(s.eps);
+  const T decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
+  for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
+    const T* __restrict g = args.grad + begin;
+    T* __restrict p = args.param + begin;
+    T* __restrict square = args.square + begin;
+    T* __restrict delta = args.delta + begin;
+    for (int i = 0; i < n; i++) {
+      const T gradient = g[i] * grad_scale + decay * p[i];
+      square[i] = square[i] * rho + gradient * gradient * fresh;
+      const T step = root_of(delta[i] + eps) / root_of(square[i] + eps) * gradient;
+      delta[i] = delta[i] * rho + step * step * fresh;
+      p[i] -= lr * step;
     }
   });
 }
@@ -93,6 +197,9 @@ void scale(const FlatShape& s, const ScaleArgs<T>& args) noexcept {
 #define UNROLL_INSTANTIATE(T)                                                       \
   template void sgd<T>(const SgdShape&, const SgdArgs<T>&) noexcept;                \
   template void adam<T>(const AdamShape&, const AdamArgs<T>&) noexcept;             \
+  template void rmsprop<T>(const RmspropShape&, const RmspropArgs<T>&) noexcept;    \
+  template void adagrad<T>(const AdagradShape&, const AdagradArgs<T>&) noexcept;    \
+  template void adadelta<T>(const AdadeltaShape&, const AdadeltaArgs<T>&) noexcept; \
   template double sum_of_squares<T>(const FlatShape&, const FlatArgs<T>&) noexcept; \
   template void scale<T>(const FlatShape&, const ScaleArgs<T>&) noexcept;
 UNROLL_INSTANTIATE(float)

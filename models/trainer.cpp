@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "autograd/schedules.h"
 #include "io/atomic_file.h"
 
 namespace unroll {

@@ -101,6 +101,162 @@ TYPED_TEST(OptimizerKernel, Adam) {
   });
 }
 
+// torch.optim.NAdam, as its documentation states the algorithm.
+TYPED_TEST(OptimizerKernel, Nadam) {
+  using T = TypeParam;
+  for_each_isa([] {
+    const double lr = 0.01, eps = 1e-8, momentum_decay = 0.004, decay = 0.1;
+    const std::int64_t n = 1037;
+    std::vector<T> p = normals<T>(n, 1), m(p.size()), v(p.size());
+    std::vector<double> want(p.begin(), p.end()), wm(p.size()), wv(p.size());
+    const auto mu = [&](int step) {
+      return 0.9 * (1 - 0.5 * std::pow(0.96, step * momentum_decay));
+    };
+    double product = 1;
+    for (int step = 1; step <= 4; step++) {
+      const std::vector<T> g = normals<T>(n, unsigned(10 + step));
+      product *= mu(step);
+      cpu::adam<T>({.count = n,
+                    .step = step,
+                    .lr = lr,
+                    .eps = eps,
+                    .weight_decay = decay,
+                    .grad_scale = 2,
+                    .rule = AdamRule::nadam,
+                    .mu = mu(step),
+                    .mu_next = mu(step + 1),
+                    .mu_product = product,
+                    .mu_product_next = product * mu(step + 1)},
+                   {.grad = g.data(), .param = p.data(), .m = m.data(), .v = v.data()});
+      for (std::size_t i = 0; i < want.size(); i++) {
+        const double gradient = 2 * double(g[i]) + decay * want[i];
+        wm[i] = 0.9 * wm[i] + 0.1 * gradient;
+        wv[i] = 0.999 * wv[i] + 0.001 * gradient * gradient;
+        const double ahead = mu(step + 1) * wm[i] / (1 - product * mu(step + 1)) +
+                             (1 - mu(step)) * gradient / (1 - product);
+        want[i] -= lr * ahead / (std::sqrt(wv[i] / (1 - std::pow(0.999, step))) + eps);
+      }
+    }
+    expect_close(p, want);
+  });
+}
+
+// torch.optim.RAdam, as its documentation states the algorithm: plain momentum for 5 steps.
+TYPED_TEST(OptimizerKernel, Radam) {
+  using T = TypeParam;
+  for_each_isa([] {
+    const double lr = 0.01, eps = 1e-3, longest = 2 / (1 - 0.999) - 1;
+    const std::int64_t n = 1037;
+    std::vector<T> p = normals<T>(n, 1), m(p.size()), v(p.size());
+    std::vector<double> want(p.begin(), p.end()), wm(p.size()), wv(p.size());
+    int rectified = 0;
+    for (int step = 1; step <= 8; step++) {
+      const std::vector<T> g = normals<T>(n, unsigned(10 + step));
+      cpu::adam<T>({.count = n, .step = step, .lr = lr, .eps = eps, .rule = AdamRule::radam},
+                   {.grad = g.data(), .param = p.data(), .m = m.data(), .v = v.data()});
+      const double power = std::pow(0.999, step);
+      const double length = longest - 2 * step * power / (1 - power);
+      const double r = std::sqrt((length - 4) * (length - 2) * longest /
+                                 ((longest - 4) * (longest - 2) * length));
+      rectified += length > 5;
+      for (std::size_t i = 0; i < want.size(); i++) {
+        wm[i] = 0.9 * wm[i] + 0.1 * double(g[i]);
+        wv[i] = 0.999 * wv[i] + 0.001 * double(g[i]) * double(g[i]);
+        const double ahead = wm[i] / (1 - std::pow(0.9, step));
+        const double scale = std::sqrt(1 - power) / (std::sqrt(wv[i]) + eps);
+        want[i] -= length > 5 ? lr * ahead * r * scale : lr * ahead;
+      }
+    }
+    EXPECT_EQ(rectified, 3);
+    expect_close(p, want);
+  });
+}
+
+// torch.optim.RMSprop, as its documentation states the algorithm.
+TYPED_TEST(OptimizerKernel, Rmsprop) {
+  using T = TypeParam;
+  for_each_isa([] {
+    for (int variant = 0; variant < 8; variant++) {
+      const bool centered = variant & 1;
+      const double momentum = variant & 2 ? 0.9 : 0, decay = variant & 4 ? 0.1 : 0, clip = 0.5;
+      const std::int64_t n = 1037;
+      std::vector<T> p = normals<T>(n, 1), square(p.size()), average(p.size()), velocity(p.size());
+      std::vector<double> want(p.begin(), p.end()), s(p.size()), a(p.size()), b(p.size());
+      for (int step = 0; step < 4; step++) {
+        const std::vector<T> g = normals<T>(n, unsigned(10 + step));
+        cpu::rmsprop<T>({.count = n,
+                         .lr = 0.01,
+                         .alpha = 0.9,
+                         .eps = 1e-3,
+                         .momentum = momentum,
+                         .weight_decay = decay,
+                         .grad_scale = clip},
+                        {.grad = g.data(),
+                         .param = p.data(),
+                         .square = square.data(),
+                         .average = centered ? average.data() : nullptr,
+                         .velocity = momentum != 0 ? velocity.data() : nullptr});
+        for (std::size_t i = 0; i < want.size(); i++) {
+          const double gradient = clip * double(g[i]) + decay * want[i];
+          s[i] = 0.9 * s[i] + 0.1 * gradient * gradient;
+          a[i] = 0.9 * a[i] + 0.1 * gradient;
+          const double variance = s[i] - (centered ? a[i] * a[i] : 0);
+          b[i] = momentum * b[i] + gradient / (std::sqrt(variance) + 1e-3);
+          want[i] -= 0.01 * b[i];
+        }
+      }
+      expect_close(p, want);
+    }
+  });
+}
+
+// A gradient that never changes has no variance; the roundings of it must not become NaN.
+TYPED_TEST(OptimizerKernel, CentredRmspropOfAConstantGradient) {
+  using T = TypeParam;
+  for_each_isa([] {
+    const std::vector<T> g{T(0.1), T(1), T(3.3), T(-7.7)};
+    std::vector<T> p(4), square(4), average(4);
+    for (int step = 0; step < 5000; step++)
+      cpu::rmsprop<T>({.count = 4, .lr = 1e-8, .alpha = 0.9}, {.grad = g.data(),
+                                                               .param = p.data(),
+                                                               .square = square.data(),
+                                                               .average = average.data()});
+    for (const T value : p) EXPECT_TRUE(std::isfinite(value)) << value;
+  });
+}
+
+// torch.optim.Adagrad and Adadelta, as their documentation states the algorithms.
+TYPED_TEST(OptimizerKernel, AdagradAndAdadelta) {
+  using T = TypeParam;
+  for_each_isa([] {
+    const std::int64_t n = 1037;
+    std::vector<T> p = normals<T>(n, 1), sum(p.size(), T(0.25)), q = p, square(p.size()),
+                   delta(p.size());
+    std::vector<double> want(p.begin(), p.end()), other = want, s(p.size(), 0.25), v(p.size()),
+                                                  d(p.size());
+    for (int step = 0; step < 4; step++) {
+      const std::vector<T> g = normals<T>(n, unsigned(10 + step));
+      cpu::adagrad<T>({.count = n, .lr = 0.1, .weight_decay = 0.1, .grad_scale = 0.5},
+                      {.grad = g.data(), .param = p.data(), .sum = sum.data()});
+      cpu::adadelta<T>(
+          {.count = n, .lr = 0.5, .rho = 0.9, .eps = 1e-3, .weight_decay = 0.1, .grad_scale = 0.5},
+          {.grad = g.data(), .param = q.data(), .square = square.data(), .delta = delta.data()});
+      for (std::size_t i = 0; i < want.size(); i++) {
+        double gradient = 0.5 * double(g[i]) + 0.1 * want[i];
+        s[i] += gradient * gradient;
+        want[i] -= 0.1 * gradient / (std::sqrt(s[i]) + 1e-10);
+        gradient = 0.5 * double(g[i]) + 0.1 * other[i];
+        v[i] = 0.9 * v[i] + 0.1 * gradient * gradient;
+        const double change = std::sqrt(d[i] + 1e-3) / std::sqrt(v[i] + 1e-3) * gradient;
+        d[i] = 0.9 * d[i] + 0.1 * change * change;
+        other[i] -= 0.5 * change;
+      }
+    }
+    expect_close(p, want);
+    expect_close(q, other);
+  });
+}
+
 TYPED_TEST(OptimizerKernel, SumOfSquaresAndScale) {
   using T = TypeParam;
   for_each_isa([] {

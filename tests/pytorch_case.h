@@ -45,6 +45,11 @@ class File {
   Tensor input(const std::string& name) const { return at("input." + name); }
   Tensor param(const std::string& name) const { return at("param." + name); }
   const Named& tensors() const { return tensors_; }
+  /// Text about the file: "" where there is none of that key.
+  std::string metadata(const std::string& key) const {
+    const auto found = content_.metadata.find(key);
+    return found == content_.metadata.end() ? "" : found->second;
+  }
 
  private:
   Safetensors content_;

@@ -6,12 +6,12 @@ namespace unroll::testing::pytorch {
 namespace {
 
 // w0 g0 w1 g1 ..: the parameters before each step and its gradients.
-template <class Optimizer, class Options>
+template <class Options>
 Outcome judge_steps(const File& file, const Options& options) {
   Parameters parameters(Dtype::float64);
   Tensor w = parameters.add("w", file.at("w0").shape());
   copy_into(w, file.at("w0"));
-  Optimizer optimizer(parameters, options);
+  Optimizer<Options> optimizer(parameters, options);
   std::string wrong;
   for (int i = 0; file.at("g" + std::to_string(i)); i++) {
     Tensor g = parameters.gradient("w");
@@ -37,29 +37,53 @@ Outcome judge_clip(const File& file, const Json& spec) {
   return wrong.empty() ? conformance::pass() : conformance::fail(wrong);
 }
 
+// The options that the spec gives, whatever the optimiser; the rest keeps its default.
+template <class Options>
+Options options_of(const Json& spec) {
+  Options o;
+  const auto set = [&](const char* name, auto& value) {
+    if (spec.contains(name)) spec.at(name).get_to(value);
+  };
+  set("lr", o.lr);
+  set("weight_decay", o.weight_decay);
+  set("maximize", o.maximize);
+  if constexpr (requires { o.eps; }) set("eps", o.eps);
+  if constexpr (requires { o.momentum; }) set("momentum", o.momentum);
+  if constexpr (requires { o.dampening; }) set("dampening", o.dampening);
+  if constexpr (requires { o.nesterov; }) set("nesterov", o.nesterov);
+  if constexpr (requires { o.amsgrad; }) set("amsgrad", o.amsgrad);
+  if constexpr (requires { o.momentum_decay; }) set("momentum_decay", o.momentum_decay);
+  if constexpr (requires { o.alpha; }) set("alpha", o.alpha);
+  if constexpr (requires { o.centered; }) set("centered", o.centered);
+  if constexpr (requires { o.lr_decay; }) set("lr_decay", o.lr_decay);
+  if constexpr (requires { o.initial_accumulator_value; })
+    set("initial_accumulator_value", o.initial_accumulator_value);
+  if constexpr (requires { o.rho; }) set("rho", o.rho);
+  if constexpr (requires { o.beta1; })
+    if (spec.contains("betas")) o.beta1 = spec.at("betas").at(0), o.beta2 = spec.at("betas").at(1);
+  return o;
+}
+
 // The spec does not name the optimiser: the file does, "adam_amsgrad".
 Outcome judge_optimizer(const Case& c) {
   const File file(c);
   const Json& spec = c.entry.at("spec");
   const std::string stem = c.path.stem().string(), kind = stem.substr(0, stem.find('_'));
   if (stem == "clip_grad_norm") return judge_clip(file, spec);
-  for (const char* flag : {"maximize", "centered"})
-    if (spec.value(flag, false)) unsupported(stem + ": " + flag + " is not in this version");
-  if (kind == "sgd")
-    return judge_steps<Sgd>(file, SgdOptions{.lr = spec.at("lr"),
-                                             .momentum = spec.at("momentum"),
-                                             .dampening = spec.at("dampening"),
-                                             .weight_decay = spec.at("weight_decay"),
-                                             .nesterov = spec.at("nesterov")});
-  if (kind == "adam" || kind == "adamw")
-    return judge_steps<Adam>(file, AdamOptions{.lr = spec.at("lr"),
-                                               .beta1 = spec.at("betas").at(0),
-                                               .beta2 = spec.at("betas").at(1),
-                                               .eps = spec.at("eps"),
-                                               .weight_decay = spec.at("weight_decay"),
-                                               .amsgrad = spec.at("amsgrad"),
-                                               .decoupled = kind == "adamw"});
-  unsupported(kind + ": not in this version");
+  if (kind == "sgd") return judge_steps(file, options_of<SgdOptions>(spec));
+  if (kind == "nadam") {
+    NadamOptions options = options_of<NadamOptions>(spec);
+    options.momentum_twice = file.metadata("torch").rfind("1.", 0) == 0;
+    return judge_steps(file, options);
+  }
+  if (kind == "radam") return judge_steps(file, options_of<RadamOptions>(spec));
+  if (kind == "rmsprop") return judge_steps(file, options_of<RmspropOptions>(spec));
+  if (kind == "adagrad") return judge_steps(file, options_of<AdagradOptions>(spec));
+  if (kind == "adadelta") return judge_steps(file, options_of<AdadeltaOptions>(spec));
+  if (kind != "adam" && kind != "adamw") unsupported(kind + ": not in this version");
+  AdamOptions options = options_of<AdamOptions>(spec);
+  options.decoupled = kind == "adamw";
+  return judge_steps(file, options);
 }
 
 }  // namespace
