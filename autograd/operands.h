@@ -20,8 +20,12 @@
 
 namespace unroll::detail {
 
+/// Defined, and of a type that ops take: half types only pass through to().
 inline void require_defined(const char* op, const Tensor& x) {
   if (!x) fail(op, "an operand is an undefined tensor");
+  if (is_half(x.dtype()))
+    fail(op, std::string("does not take ") + name(x.dtype()) +
+                 ", which is only stored; convert with to(x, Dtype::float32)");
 }
 
 inline void require_real(const char* op, const Tensor& x) {

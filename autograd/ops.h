@@ -165,7 +165,8 @@ Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t end,
              std::int64_t step = 1);
 Tensor select(const Tensor& x, int axis, std::int64_t i);
 Tensor contiguous(const Tensor& x);
-/// Conversion; differentiable between float32 and float64.
+/// Conversion; differentiable between float32 and float64, a constant else. The only op that takes
+/// and gives float16 and bfloat16.
 Tensor to(const Tensor& x, Dtype dtype);
 Tensor flip(const Tensor& x, int axis);
 Tensor cat(const Tensors& xs, int axis);

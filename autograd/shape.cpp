@@ -213,7 +213,7 @@ Tensor contiguous(const Tensor& x) {
 }
 
 Tensor to(const Tensor& x, Dtype dtype) {
-  require_defined("to", x);
+  if (!x) fail("to", "the tensor is undefined");
   if (x.dtype() == dtype) return x;
   Tensor y = cast_copy(x, dtype);
   if (!is_real(dtype)) return y;

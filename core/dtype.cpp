@@ -8,6 +8,8 @@ const char* name(Dtype dtype) noexcept {
     case Dtype::float64: return "float64";
     case Dtype::int64: return "int64";
     case Dtype::boolean: return "bool";
+    case Dtype::float16: return "float16";
+    case Dtype::bfloat16: return "bfloat16";
   }
   return "?";
 }

@@ -41,16 +41,32 @@ void for_each_offset(const Shape& shape, const Shape& strides, F f) {
   }
 }
 
+template <class T>
+constexpr bool is_half_v = std::is_same_v<T, Float16> || std::is_same_v<T, Bfloat16>;
+
 template <class To, class From>
 To convert(From value) {
-  if constexpr (std::is_same_v<To, std::int64_t> && std::is_floating_point_v<From>) {
-    if (!(value >= From(-0x1p63) && value < From(0x1p63)))
-      fail("to", std::to_string(value) + " does not fit int64");
-  }
-  if constexpr (std::is_same_v<To, bool>)
+  if constexpr (std::is_same_v<To, From>) {
+    return value;
+  } else if constexpr (is_half_v<From>) {
+    return convert<To>(to_double(value));
+  } else if constexpr (is_half_v<To>) {
+    double wide;
+    if constexpr (std::is_same_v<From, std::int64_t>)
+      wide = odd_double(value);
+    else
+      wide = static_cast<double>(value);
+    if constexpr (std::is_same_v<To, Float16>) return to_float16(wide);
+    if constexpr (std::is_same_v<To, Bfloat16>) return to_bfloat16(wide);
+  } else if constexpr (std::is_same_v<To, bool>) {
     return value != From(0);
-  else
+  } else {
+    if constexpr (std::is_same_v<To, std::int64_t> && std::is_floating_point_v<From>) {
+      if (!(value >= From(-0x1p63) && value < From(0x1p63)))
+        fail("to", std::to_string(value) + " does not fit int64");
+    }
     return static_cast<To>(value);
+  }
 }
 
 }  // namespace
@@ -97,15 +113,14 @@ double Tensor::item(std::initializer_list<std::int64_t> index) const {
                        std::to_string(axis) + " of shape " + to_string(shape()));
     offset += i * strides()[axis++];
   }
-  return with_dtype(dtype(),
-                    [&](auto type) { return static_cast<double>(data<decltype(type)>()[offset]); });
+  return with_stored(dtype(),
+                     [&](auto type) { return convert<double>(data<decltype(type)>()[offset]); });
 }
 
 double Tensor::item() const {
   if (!node_) fail("item", "the tensor is undefined");
   if (numel() != 1) fail("item", "shape " + to_string(shape()) + " has more than one element");
-  return with_dtype(dtype(),
-                    [&](auto type) { return static_cast<double>(*data<decltype(type)>()); });
+  return with_stored(dtype(), [&](auto type) { return convert<double>(*data<decltype(type)>()); });
 }
 
 Tensor empty(const Shape& shape, Dtype dtype, Device device) {
@@ -149,7 +164,7 @@ Tensor scalar(double value, Dtype dtype) { return full({}, value, dtype); }
 
 Tensor arange(std::int64_t count, Dtype dtype, double start, double step) {
   Tensor x = empty({count}, dtype);
-  with_dtype(dtype, [&](auto type) {
+  with_stored(dtype, [&](auto type) {
     using T = decltype(type);
     T* out = x.mutable_data<T>();
     for (std::int64_t i = 0; i < count; i++)
@@ -160,9 +175,9 @@ Tensor arange(std::int64_t count, Dtype dtype, double start, double step) {
 
 Tensor eye(std::int64_t n, Dtype dtype) {
   Tensor x = zeros({n, n}, dtype);
-  with_dtype(dtype, [&](auto type) {
+  with_stored(dtype, [&](auto type) {
     using T = decltype(type);
-    for (std::int64_t i = 0; i < n; i++) x.mutable_data<T>()[i * (n + 1)] = T(1);
+    for (std::int64_t i = 0; i < n; i++) x.mutable_data<T>()[i * (n + 1)] = convert<T>(1.0);
   });
   return x;
 }
@@ -180,12 +195,14 @@ template Tensor from_values(std::span<const float>, const Shape&);
 template Tensor from_values(std::span<const double>, const Shape&);
 template Tensor from_values(std::span<const std::int64_t>, const Shape&);
 template Tensor from_values(std::span<const bool>, const Shape&);
+template Tensor from_values(std::span<const Float16>, const Shape&);
+template Tensor from_values(std::span<const Bfloat16>, const Shape&);
 
 Tensor cast_copy(const Tensor& x, Dtype dtype) {
   Tensor out = empty(x.shape(), dtype, x.device());
-  with_dtype(x.dtype(), [&](auto from) {
+  with_stored(x.dtype(), [&](auto from) {
     using From = decltype(from);
-    with_dtype(dtype, [&](auto to) {
+    with_stored(dtype, [&](auto to) {
       using To = decltype(to);
       const From* source = x.data<From>();
       To* target = out.mutable_data<To>();
@@ -205,7 +222,7 @@ void copy_into(Tensor& target, const Tensor& source) {
                           to_string(source.shape()) + " into " + name(target.dtype()) +
                           to_string(target.shape()));
   const Tensor dense = contiguous_copy(source);
-  with_dtype(target.dtype(), [&](auto type) {
+  with_stored(target.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = dense.data<T>();
     T* to = target.mutable_data<T>();
@@ -215,7 +232,7 @@ void copy_into(Tensor& target, const Tensor& source) {
 }
 
 void fill(Tensor& target, double value) {
-  with_dtype(target.dtype(), [&](auto type) {
+  with_stored(target.dtype(), [&](auto type) {
     using T = decltype(type);
     const T v = convert<T>(value);
     T* to = target.mutable_data<T>();
@@ -238,5 +255,7 @@ std::vector<T> to_vector(const Tensor& x) {
 template std::vector<float> to_vector(const Tensor&);
 template std::vector<double> to_vector(const Tensor&);
 template std::vector<std::int64_t> to_vector(const Tensor&);
+template std::vector<Float16> to_vector(const Tensor&);
+template std::vector<Bfloat16> to_vector(const Tensor&);
 
 }  // namespace unroll

@@ -179,7 +179,8 @@ Tensor from_values(const std::vector<T>& values, const Shape& shape) {
 /// `x` itself where it is contiguous, else a row-major copy.
 Tensor contiguous_copy(const Tensor& x);
 /// A fresh row-major copy in `dtype`. Reals to int64 truncate towards zero; anything to bool is
-/// x != 0. Throws Error for a NaN or a value outside int64 that would become an integer.
+/// x != 0; to a smaller real, the nearest (ties to even; beyond the largest: infinity). Throws
+/// Error for a NaN or a value outside int64 that would become an integer.
 Tensor cast_copy(const Tensor& x, Dtype dtype);
 /// Writes the elements of `source`, of one shape and dtype, into `target`.
 void copy_into(Tensor& target, const Tensor& source);

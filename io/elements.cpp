@@ -14,28 +14,6 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::size_t kStep = 1 << 16;  // bytes read at once
 
-/// Element types that need more than a cast.
-struct Half {
-  std::uint16_t bits;
-};
-struct Brain {
-  std::uint16_t bits;
-};
-
-float widen(Brain b) noexcept { return std::bit_cast<float>(std::uint32_t{b.bits} << 16); }
-
-// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
-float widen(Half h) noexcept {
-  const std::uint32_t sign = std::uint32_t{h.bits & 0x8000u} << 16;
-  const std::uint32_t exponent = h.bits >> 10 & 31u, fraction = h.bits & 1023u;
-  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255u : exponent + 112u;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
-
 template <class T>
 T load(const std::byte* from, bool swap) noexcept {
   std::byte raw[sizeof(T)];
@@ -78,9 +56,8 @@ void decode_step(Element element, const std::byte* from, std::size_t count, bool
         return static_cast<std::int64_t>(v);
       });
     case Element::float16:
-      return decode<Half, float>(from, count, swap, to, [](Half v) { return widen(v); });
     case Element::bfloat16:
-      return decode<Brain, float>(from, count, swap, to, [](Brain v) { return widen(v); });
+      return decode<std::uint16_t, std::uint16_t>(from, count, swap, to, [](auto v) { return v; });
     case Element::float32:
       return decode<float, float>(from, count, swap, to, [](float v) { return v; });
     case Element::float64:
@@ -92,7 +69,8 @@ void decode_step(Element element, const std::byte* from, std::size_t count, bool
 bool is_held_as_it_is(const ElementLayout& layout) noexcept {
   return layout.order == ByteOrder::little && !layout.fortran_order &&
          (layout.element == Element::float32 || layout.element == Element::float64 ||
-          layout.element == Element::int64);
+          layout.element == Element::int64 || layout.element == Element::float16 ||
+          layout.element == Element::bfloat16);
 }
 
 // Puts elements that come with the first axis fastest to their row-major places.
@@ -142,10 +120,10 @@ Dtype held_as(Element element) noexcept {
     case Element::boolean: return Dtype::boolean;
     case Element::int8:
     case Element::uint8:
-    case Element::float16:
-    case Element::bfloat16:
     case Element::float32: return Dtype::float32;
     case Element::float64: return Dtype::float64;
+    case Element::float16: return Dtype::float16;
+    case Element::bfloat16: return Dtype::bfloat16;
     default: return Dtype::int64;
   }
 }
@@ -175,7 +153,7 @@ Tensor read_elements(ByteSource& source, const ElementLayout& layout, const Shap
     void* const target = layout.fortran_order ? decoded.get() : to + done * held;
     decode_step(layout.element, raw.get(), step, layout.order == ByteOrder::big, target, beyond);
     if (layout.fortran_order)
-      with_dtype(out.dtype(), [&](auto type) {
+      with_stored(out.dtype(), [&](auto type) {
         using T = decltype(type);
         scatter.put(reinterpret_cast<const T*>(decoded.get()), step, reinterpret_cast<T*>(to));
       });

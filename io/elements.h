@@ -1,9 +1,9 @@
 // Numbers as files hold them, and how a tensor holds them once read.
 //
-//   Tensor x = read_elements(file, {Element::float16, ByteOrder::little}, {2, 3});   // float32
+//   Tensor x = read_elements(file, {Element::uint8, ByteOrder::little}, {2, 3});   // float32
 //
-// float32, float64, int64 and bool are held as they are; the integers of 16 and 32 bits and uint64
-// become int64; int8, uint8, float16 and bfloat16 become float32: all exact. (As int64, the
+// float16, bfloat16, float32, float64, int64 and bool are held as they are; the integers of 16 and
+// 32 bits and uint64 become int64; int8 and uint8 become float32: all exact. (As int64, the
 // integers of 8 bits would need 8 times the memory of the file.) Shared by the readers of this
 // folder.
 #pragma once

@@ -22,6 +22,8 @@ void write_npy(const std::string& path, const Tensor& x) {
   if (!x) fail("write_npy", path + ": the tensor is undefined");
   if (x.device().kind != DeviceKind::cpu)
     fail("write_npy", path + ": the tensor is on " + name(x.device()) + "; copy it to the cpu");
+  if (x.dtype() == Dtype::bfloat16)
+    fail("write_npy", path + ": NumPy has no bfloat16; convert with to() or write safetensors");
   const Tensor dense = contiguous_copy(x);
   AtomicFile file("write_npy", path);
   file.write(detail::npy_header(x));

@@ -175,9 +175,11 @@ std::string_view descr_of(Dtype dtype) {
     case Dtype::float32: return "<f4";
     case Dtype::float64: return "<f8";
     case Dtype::int64: return "<i8";
-    case Dtype::boolean: break;
+    case Dtype::boolean: return "|b1";
+    case Dtype::float16: return "<f2";
+    case Dtype::bfloat16: break;
   }
-  return "|b1";
+  return "";
 }
 
 }  // namespace

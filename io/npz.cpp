@@ -68,6 +68,8 @@ void check_content(const std::string& path, const std::vector<NamedTensor>& tens
     if (!entry.tensor) refuse("is undefined");
     if (entry.tensor.device().kind != DeviceKind::cpu)
       refuse("is on " + name(entry.tensor.device()) + "; copy it to the cpu");
+    if (entry.tensor.dtype() == Dtype::bfloat16)
+      refuse("is bfloat16, which NumPy lacks; convert with to() or write safetensors");
     if (!names.insert(entry.name).second) refuse("is named twice");
     if (entry.name.find('\0') != std::string::npos) refuse("has a zero byte in its name");
     if (entry.name.size() > kLongestName) refuse("has too long a name");

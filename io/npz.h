@@ -48,8 +48,8 @@ struct NpzOptions {
 };
 
 /// Writes tensors of the CPU, whole or not at all. Throws Error, naming the file, for an undefined
-/// tensor, a name that is there twice, is not UTF-8, holds a zero byte or has more than 65531
-/// bytes, or where the file cannot be written.
+/// or bfloat16 tensor, a name that is there twice, is not UTF-8, holds a zero byte or has more than
+/// 65531 bytes, or where the file cannot be written.
 void write_npz(const std::string& path, const std::vector<NamedTensor>& tensors,
                const NpzOptions& options = {});
 

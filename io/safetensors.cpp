@@ -21,9 +21,11 @@ std::string_view dtype_name(Dtype dtype) {
     case Dtype::float32: return "F32";
     case Dtype::float64: return "F64";
     case Dtype::int64: return "I64";
-    case Dtype::boolean: break;
+    case Dtype::boolean: return "BOOL";
+    case Dtype::float16: return "F16";
+    case Dtype::bfloat16: return "BF16";
   }
-  return "BOOL";
+  return "?";
 }
 
 void check_content(const std::string& path, const Safetensors& content) {

@@ -7,9 +7,10 @@
 // Format: https://github.com/huggingface/safetensors. The reader is as strict as the format: a
 // header that is not one JSON object from its first byte, a duplicate name, a hole, an overlap, a
 // size that does not match its shape or bytes behind the last tensor are errors. int16, int32 and
-// the unsigned integers from uint16 become int64; int8, uint8, float16 and bfloat16 become float32:
-// all exact. The other types (float8, float6, float4, complex) are listed, and refused by name when
-// their tensor is read. Thread-safe.
+// the unsigned integers from uint16 become int64; int8 and uint8 become float32: all exact. float16
+// and bfloat16 are held as they are: to() converts them, and no op takes them. The other types
+// (float8, float6, float4, complex) are listed, and refused by name when their tensor is read.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -146,7 +146,8 @@ void assign(const std::string& path, const std::string& name, Tensor target, con
   if (!(source.shape() == target.shape()))
     fail("load", path + ": " + name + " is " + to_string(source.shape()) + " but the model has " +
                      to_string(target.shape()));
-  if (!is_real(source.dtype())) fail("load", path + ": " + name + " holds no real numbers");
+  if (!is_real(source.dtype()) && !is_half(source.dtype()))
+    fail("load", path + ": " + name + " holds no real numbers");
   copy_into(target, cast_copy(source, target.dtype()));
 }
 

@@ -69,13 +69,21 @@ TEST(ShapeTest, BroadcastingIsThatOfNumpy) {
 
 TEST(DtypeTest, NamesSizesAndTheSwitches) {
   EXPECT_EQ(std::string(name(Dtype::float32)) + name(Dtype::float64) + name(Dtype::int64) +
-                name(Dtype::boolean),
-            "float32float64int64bool");
+                name(Dtype::boolean) + name(Dtype::float16) + name(Dtype::bfloat16),
+            "float32float64int64boolfloat16bfloat16");
   EXPECT_EQ(size_of(Dtype::float32), 4u);
   EXPECT_EQ(size_of(Dtype::boolean), 1u);
   EXPECT_EQ(with_real(Dtype::float64, [](auto real) { return sizeof(real); }), 8u);
   EXPECT_EQ(with_dtype(Dtype::boolean, [](auto type) { return sizeof(type); }), 1u);
   const auto size = [](auto real) { return sizeof(real); };
+  for (const Dtype half : {Dtype::float16, Dtype::bfloat16}) {
+    EXPECT_EQ(size_of(half), 2u);
+    EXPECT_EQ(with_stored(half, size), 2u);
+    EXPECT_TRUE(is_half(half) && !is_real(half));
+    EXPECT_ERROR(with_dtype(half, size), name(half), "is only stored; convert with to()");
+    EXPECT_ERROR(with_real(half, size), name(half), "convert with to()");
+  }
+  EXPECT_EQ(with_stored(Dtype::float64, size), 8u);
   EXPECT_ERROR(with_real(Dtype::int64, size), "float32 or float64", "int64");
 }
 

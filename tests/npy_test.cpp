@@ -145,8 +145,10 @@ TEST_F(Npy, BoolsAreZeroOrOneInMemory) {
 
 TEST_F(Npy, HalfPrecision) {
   const auto half = [&](int bits) {
-    return read(npy("<f2", "()", {static_cast<char>(bits & 255), static_cast<char>(bits >> 8)}))
-        .item();
+    const Tensor x =
+        read(npy("<f2", "()", {static_cast<char>(bits & 255), static_cast<char>(bits >> 8)}));
+    EXPECT_EQ(x.dtype(), Dtype::float16);
+    return x.item();
   };
   EXPECT_EQ(half(0x3c00), 1);
   EXPECT_EQ(half(0xc000), -2);
@@ -159,6 +161,19 @@ TEST_F(Npy, HalfPrecision) {
   EXPECT_EQ(half(0xfc00), -std::numeric_limits<double>::infinity());
   EXPECT_TRUE(std::isnan(half(0x7e00)));
   EXPECT_TRUE(std::signbit(half(0x8000)) && half(0x8000) == 0);
+}
+
+TEST_F(Npy, HalfPrecisionIsWrittenAsItIs) {
+  const Tensor x = from_values<Float16>({{0x3c00}, {0xfc00}, {0x0001}, {0x7e01}}, {2, 2});
+  write_npy(path_, x);
+  EXPECT_EQ(inspect_npy(path_).dtype, "<f2");
+  const Tensor y = read_npy(path_);
+  ASSERT_EQ(y.dtype(), Dtype::float16);
+  EXPECT_EQ(std::memcmp(x.raw_data(), y.raw_data(), 8), 0);
+  EXPECT_EQ(read(npy(">f2", "()", std::string("\x3c\x01", 2))).item(), 1 + 0x1p-10);
+  const Tensor fortran = read(npy("<f2", "(2, 2)", raw<std::uint16_t>({1, 2, 3, 4}), "True"));
+  EXPECT_EQ(fortran.item({0, 1}), 3 * 0x1p-24);
+  EXPECT_ERROR(write_npy(path_, zeros({1}, Dtype::bfloat16)), path_, "NumPy has no bfloat16");
 }
 
 TEST_F(Npy, HeaderVariants) {

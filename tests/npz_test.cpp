@@ -72,6 +72,7 @@ TEST_F(Npz, RoundTrips) {
       {"none", zeros({0, 4})},
       {"", from_values<bool>({true, false}, {2})},
       {"large", random.uniform({70000}, 0, 1)},
+      {"half", cast_copy(random.normal({9}), Dtype::float16)},
       {"zeros", zeros({300000}, Dtype::int64)}};
   for (const bool compress : {false, true})
     for (const bool zip64 : {false, true}) {

@@ -34,7 +34,6 @@ bool takes_integers(const std::string& op) {
   return all.count(op) > 0;
 }
 
-// The reader makes float32 of half types.
 void require_types(const Case& c, const std::string& op) {
   const Json& first = c.entry.at("inputs").at(0);
   const std::string dtype = first.is_null() ? "" : first.value("dtype", "");
@@ -42,6 +41,10 @@ void require_types(const Case& c, const std::string& op) {
   if (!real && !takes_integers(op))
     unsupported(op + " of " + dtype + ": integer arithmetic is out of scope");
 }
+
+// Half types are stored, not computed with: float32 in between.
+Tensor widened(const Tensor& x) { return is_half(x.dtype()) ? to(x, Dtype::float32) : x; }
+Tensor narrowed(const Tensor& x, Dtype wanted) { return is_half(wanted) ? to(x, wanted) : x; }
 
 std::string compare(const std::string& name, const Tensor& ours, const Tensor& expected,
                     double rtol, double atol) {
@@ -72,7 +75,7 @@ Outcome judge_node(const Case& c) {
             c.entry.at("outputs").size()};
   if (node.attributes.is_null()) node.attributes = Json::object();
   for (const Json& in : c.entry.at("inputs"))
-    node.in.push_back(in.is_null() ? Tensor() : file[in.at("tensor")]);
+    node.in.push_back(in.is_null() ? Tensor() : widened(file[in.at("tensor")]));
   const Json& wanted = c.entry.at("outputs");
   const Tensors out = (*run)(node);
   std::string wrong;
@@ -80,8 +83,8 @@ Outcome judge_node(const Case& c) {
     if (wanted[i].is_null()) continue;
     if (i >= out.size()) return conformance::fail("no output " + std::to_string(i));
     const std::string name = wanted[i].at("tensor");
-    wrong +=
-        compare(name, out[i], file[name], c.entry.value("rtol", 1e-3), c.entry.value("atol", 1e-7));
+    wrong += compare(name, narrowed(out[i], file[name].dtype()), file[name],
+                     c.entry.value("rtol", 1e-3), c.entry.value("atol", 1e-7));
   }
   return wrong.empty() ? conformance::pass() : conformance::fail(wrong);
 }

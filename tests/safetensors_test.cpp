@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "core/memory.h"
@@ -117,10 +118,23 @@ TEST_F(SafetensorsFile, NarrowTypesAreWidened) {
   EXPECT_EQ(first("U64", std::string("\x05\0\0\0\0\0\0\0", 8)).item(), 5);
   EXPECT_EQ(first("U16", std::string("\x01\0", 2)).dtype(), Dtype::int64);
   EXPECT_EQ(first("I8", "\x01").dtype(), Dtype::float32) << "8 times the memory as int64";
-  EXPECT_EQ(first("F16", std::string("\x00\xbc", 2)).item(), -1);
-  EXPECT_EQ(first("BF16", std::string("\xc0\x3f", 2)).item(), 1.5);
-  EXPECT_EQ(first("BF16", std::string("\xc0\x3f", 2)).dtype(), Dtype::float32);
   EXPECT_EQ(first("BOOL", "\x02").item(), 1);
+}
+
+TEST_F(SafetensorsFile, HalfTypesAreHeldAndWrittenAsTheyAre) {
+  const Tensor h = from_values<Float16>({{0xbc00}, {0x7c01}, {0x8001}}, {3});
+  const Tensor b = from_values<Bfloat16>({{0x3fc0}, {0xff80}}, {2, 1});
+  write_safetensors(path_, {.tensors = {{"h", h}, {"b", b}}, .metadata = {}});
+  const SafetensorsList list = list_safetensors(path_);
+  EXPECT_EQ(list.entries[0].dtype, "F16");
+  EXPECT_EQ(list.entries[1].dtype, "BF16");
+  const Safetensors back = read_safetensors(path_);
+  ASSERT_EQ(back["h"].dtype(), Dtype::float16);
+  ASSERT_EQ(back["b"].dtype(), Dtype::bfloat16);
+  EXPECT_EQ(std::memcmp(back["h"].raw_data(), h.raw_data(), 6), 0);
+  EXPECT_EQ(std::memcmp(back["b"].raw_data(), b.raw_data(), 4), 0);
+  EXPECT_EQ(back["h"].item({0}), -1);
+  EXPECT_EQ(back["b"].item({0, 0}), 1.5);
 }
 
 TEST_F(SafetensorsFile, TypesThatNoTensorHoldsAreListedAndRefusedByName) {
