@@ -17,17 +17,6 @@ GatherShape view_along(const Shape& shape, int axis, std::int64_t m) {
   return g;
 }
 
-void require_indices(const char* op, const Tensor& index, std::int64_t size) {
-  require_defined(op, index);
-  if (index.dtype() != Dtype::int64) fail(op, "indices must be int64");
-  const Tensor dense = contiguous_copy(index);
-  const std::int64_t* data = dense.data<std::int64_t>();
-  const std::int64_t bad = cpu::first_bad_index({dense.numel(), size}, {data});
-  if (bad >= 0)
-    fail(op,
-         "index " + std::to_string(data[bad]) + " is out of range 0.." + std::to_string(size - 1));
-}
-
 struct IndexSelectRule {
   static constexpr const char* name = "index_select";
   Tensor index;
@@ -103,6 +92,17 @@ Tensor recorded(const Tensor& x, Tensor y, const Tensor& index, int axis, std::i
 }
 
 }  // namespace
+
+void detail::require_indices(const char* op, const Tensor& index, std::int64_t size) {
+  require_defined(op, index);
+  if (index.dtype() != Dtype::int64) fail(op, "indices must be int64");
+  const Tensor dense = contiguous_copy(index);
+  const std::int64_t* data = dense.data<std::int64_t>();
+  const std::int64_t bad = cpu::first_bad_index({dense.numel(), size}, {data});
+  if (bad >= 0)
+    fail(op,
+         "index " + std::to_string(data[bad]) + " is out of range 0.." + std::to_string(size - 1));
+}
 
 Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   require_defined("index_select", x);

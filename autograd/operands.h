@@ -114,6 +114,12 @@ inline Tensor either(const Tensor& a, const Tensor& b) { return !a ? b : !b ? a 
 /// same tensor get derivatives of their own.
 inline Tensor distinct(const Tensor& x) { return x ? reshape(x, x.shape()) : x; }
 
+/// A loss per element, reduced.
+Tensor reduced(const Tensor& loss, Reduction reduction);
+
+/// Throws Error unless index is int64 with 0 <= index < size, naming the first that is not.
+void require_indices(const char* op, const Tensor& index, std::int64_t size);
+
 /// Scratch memory of a kernel, given back at the end of the scope.
 class Scratch {
  public:

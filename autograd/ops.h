@@ -1,4 +1,4 @@
-// Every differentiable operation. Names, arguments and semantics are PyTorch's.
+// Every differentiable operation; losses: losses.h. Names, arguments and semantics are PyTorch's.
 //
 //   Tensor y = softmax(matmul(x, w) + b, -1);
 //   Tensor loss = mean(square(y - target));
@@ -10,9 +10,11 @@
 // Functions are thread-safe as far as their arguments are.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "autograd/losses.h"
 #include "core/lengths.h"
 #include "core/tensor.h"
 
@@ -141,6 +143,25 @@ Tensor linear_scan(const Tensor& a, const Tensor& b, int axis, bool reverse = fa
 Tensor softmax(const Tensor& x, int axis);
 Tensor log_softmax(const Tensor& x, int axis);
 
+// ---- normalisation over the last axes: those of `shape`
+/// (x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance in two passes, so
+/// that a large mean costs no digits. weight and bias have `shape` or are undefined: 1 and 0.
+/// Throws Error unless x's shape ends with `shape`, which must hold an element. (Ba, Kiros & Hinton
+/// 2016)
+Tensor layer_norm(const Tensor& x, const Shape& shape, const Tensor& weight = {},
+                  const Tensor& bias = {}, double eps = 1e-5);
+struct LayerNormOut {
+  Tensor y;             // as x
+  Tensor mean, inv_sd;  // as x, but with size 1 in the last axes
+};
+/// layer_norm with the means and 1 / sqrt(variance + eps) that it used; all three are
+/// differentiable.
+LayerNormOut layer_norm_stats(const Tensor& x, const Shape& shape, const Tensor& weight = {},
+                              const Tensor& bias = {}, double eps = 1e-5);
+/// The same, made of small ops.
+LayerNormOut layer_norm_twin(const Tensor& x, const Shape& shape, const Tensor& weight = {},
+                             const Tensor& bias = {}, double eps = 1e-5);
+
 // ---- products
 /// [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast. A vector [K] at the left or at
 /// the right is a row or a column, and its axis of size 1 is taken out of the result.
@@ -196,6 +217,10 @@ Tensor pad(const Tensor& x, const std::vector<PadAxis>& by, Pad mode = Pad::cons
 // ---- indexing. Indices are int64, 0 <= index < size.
 /// Slices along `axis` in the order of index [m]; repeated indices are fine.
 Tensor index_select(const Tensor& x, int axis, const Tensor& index);
+/// torch.nn.functional.embedding: rows of weight [V,E] by index [...], giving [...,E]. The row
+/// `padding_idx` gets no gradient (negative: counted from the end); none by default.
+Tensor embedding(const Tensor& weight, const Tensor& index,
+                 std::optional<std::int64_t> padding_idx = std::nullopt);
 /// Adds the slices of x along `axis` to places index [m] of a zero tensor with `size` places
 /// there: the transpose of index_select.
 Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size);
@@ -204,15 +229,6 @@ Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t si
 Tensor gather(const Tensor& x, int axis, const Tensor& index);
 /// The transpose of gather: adds x, of index's shape, into a zero tensor with `size` places.
 Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size);
-
-// ---- losses: rank 0
-Tensor mse_loss(const Tensor& x, const Tensor& target);
-Tensor l1_loss(const Tensor& x, const Tensor& target);
-/// Over the valid steps of x [T,N,C] only: sum of squares / (sum of lengths * C). Padding is never
-/// read. Throws Error when no step is valid.
-Tensor masked_mse(const Tensor& x, const Tensor& target, const Lengths& lengths);
-/// bool [T,N,1]: true at the valid steps.
-Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N);
 
 namespace detail {
 /// y += x, not recorded; same shape and dtype.

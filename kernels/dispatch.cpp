@@ -1,10 +1,12 @@
 // The cpu:: functions of the general kernels: each calls the copy for the instruction set in use.
 #include "kernels/attention.h"
 #include "kernels/copy.h"
+#include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/isa.h"
+#include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
 #include "kernels/reduction.h"
@@ -75,6 +77,14 @@ UNROLL_DISPATCH(matmul, void, MatmulShape, MatmulArgs)
 UNROLL_DISPATCH(softmax, void, SoftmaxShape, SoftmaxArgs)
 UNROLL_DISPATCH(softmax_pull, void, SoftmaxShape, SoftmaxLinear)
 UNROLL_DISPATCH(softmax_push, void, SoftmaxShape, SoftmaxLinear)
+
+UNROLL_DISPATCH(layer_norm, void, LayerNormShape, LayerNormArgs)
+UNROLL_DISPATCH(layer_norm_pull, void, LayerNormShape, LayerNormPull)
+UNROLL_DISPATCH(layer_norm_push, void, LayerNormShape, LayerNormPush)
+
+UNROLL_DISPATCH(cross_entropy, void, CrossEntropyShape, CrossEntropyArgs)
+UNROLL_DISPATCH(cross_entropy_pull, void, CrossEntropyShape, CrossEntropyLinear)
+UNROLL_DISPATCH(cross_entropy_push, void, CrossEntropyShape, CrossEntropyLinear)
 
 UNROLL_DISPATCH(index_select, void, GatherShape, GatherArgs)
 UNROLL_DISPATCH_FOR(std::int64_t, index_select, void, GatherShape, GatherArgs)

@@ -30,6 +30,43 @@ void Linear::reset(Random& random) {
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight_, bias_); }
 
+LayerNorm::LayerNorm(Parameters& parameters, const std::string& prefix, const Shape& shape,
+                     LayerNormOptions options)
+    : shape_(shape),
+      options_(options),
+      weight_(options.elementwise_affine ? parameters.add(prefix + ".weight", shape) : Tensor()),
+      bias_(options.elementwise_affine ? parameters.add(prefix + ".bias", shape) : Tensor()) {}
+
+void LayerNorm::reset() {
+  if (weight_) fill(weight_, 1);
+  if (bias_) fill(bias_, 0);
+}
+
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  return layer_norm(x, shape_, weight_, bias_, options_.eps);
+}
+
+Embedding::Embedding(Parameters& parameters, const std::string& prefix, std::int64_t count,
+                     std::int64_t size, std::optional<std::int64_t> padding_idx)
+    : padding_(padding_idx) {
+  if (padding_ && *padding_ < 0) *padding_ += count;
+  if (padding_ && (*padding_ < 0 || *padding_ >= count))
+    fail("Embedding", "padding_idx " + std::to_string(*padding_idx) + " is out of range for " +
+                          std::to_string(count) + " rows");
+  weight_ = parameters.add(prefix + ".weight", {count, size});
+}
+
+void Embedding::reset(Random& random) {
+  copy_into(weight_, random.normal(weight_.shape(), 0, 1, weight_.dtype()));
+  if (!padding_) return;
+  Tensor row = view::select(weight_, 0, *padding_);
+  fill(row, 0);
+}
+
+Tensor Embedding::operator()(const Tensor& index) const {
+  return embedding(weight_, index, padding_);
+}
+
 namespace {
 
 void require_sizes(const std::string& prefix, std::int64_t I, std::int64_t H) {

@@ -13,6 +13,7 @@
 // the parameters.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "autograd/gru.h"
@@ -42,6 +43,44 @@ class Linear {
 
  private:
   Tensor weight_, bias_;
+};
+
+struct LayerNormOptions {
+  double eps = 1e-5;
+  bool elementwise_affine = true;  // with weight and bias
+};
+
+/// torch.nn.LayerNorm over the last axes, those of `shape`: weight and bias of `shape`.
+class LayerNorm {
+ public:
+  LayerNorm(Parameters& parameters, const std::string& prefix, const Shape& shape,
+            LayerNormOptions options = {});
+  /// Weight 1, bias 0.
+  void reset();
+  /// x [...] + shape -> the same shape.
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  Shape shape_;
+  LayerNormOptions options_;
+  Tensor weight_, bias_;
+};
+
+/// torch.nn.Embedding: weight [count,size].
+class Embedding {
+ public:
+  /// The row `padding_idx` (negative: from the end) starts at 0 and gets no gradient. Throws Error
+  /// where it is out of range.
+  Embedding(Parameters& parameters, const std::string& prefix, std::int64_t count,
+            std::int64_t size, std::optional<std::int64_t> padding_idx = std::nullopt);
+  /// Standard normal, as PyTorch.
+  void reset(Random& random);
+  /// index int64 [...] -> [...,size].
+  Tensor operator()(const Tensor& index) const;
+
+ private:
+  Tensor weight_;
+  std::optional<std::int64_t> padding_;  // 0 <= padding_ < count
 };
 
 /// The parameters of a recurrent module and how it runs, as torch.nn.RNN, LSTM and GRU have them

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "autograd/tape.h"
 #include "core/view.h"
 #include "models/init.h"
 #include "tests/temporary.h"
@@ -166,6 +167,48 @@ TEST(Layers, OrthogonalOfAnyMatrix) {
   }
   Tensor vector = zeros({3});
   EXPECT_ERROR(init::orthogonal(vector, random), "matrix");
+}
+
+TEST(Layers, LayerNormStartsAsTheIdentityOfNormalisedRows) {
+  Parameters parameters(Dtype::float64);
+  LayerNorm norm(parameters, "norm", {3, 4}, {.eps = 0.01});
+  LayerNorm plain(parameters, "plain", {4}, {.elementwise_affine = false});
+  EXPECT_EQ(parameters.names(), (std::vector<std::string>{"norm.weight", "norm.bias"}));
+  EXPECT_EQ(parameters.get("norm.weight").shape(), (Shape{3, 4}));
+  norm.reset();
+  plain.reset();
+  Random random(1);
+  const Tensor x = random.normal({2, 3, 4}, 5, 2, Dtype::float64);
+  const Tensor y = norm(x);
+  EXPECT_LE(largest(y - layer_norm(x, {3, 4}, {}, {}, 0.01)), 1e-15);
+  EXPECT_LE(largest(mean(y, {-1, -2})), 1e-15);
+  EXPECT_LE(largest(plain(x) - layer_norm(x, {4})), 0);
+  EXPECT_ERROR(norm(random.normal({2, 4, 3}, 0, 1, Dtype::float64)), "layer_norm: x is [2,4,3]",
+               "[3,4]");
+}
+
+TEST(Layers, EmbeddingPicksRowsAndLeavesThePaddingAlone) {
+  Parameters parameters(Dtype::float64);
+  Embedding words(parameters, "words", 6, 3, -5), all(parameters, "all", 2, 4);
+  EXPECT_EQ(parameters.get("words.weight").shape(), (Shape{6, 3}));
+  Random random(1);
+  words.reset(random);
+  all.reset(random);
+  const Tensor& weight = parameters.get("words.weight");
+  EXPECT_EQ(largest(view::select(weight, 0, 1)), 0);
+  EXPECT_GT(largest(view::select(weight, 0, 0)), 0);
+  const Tensor index = from_values<std::int64_t>({1, 4, 1, 0}, {2, 2});
+  Tape tape;
+  const Tensor y = words(index);
+  EXPECT_EQ(y.shape(), (Shape{2, 2, 3}));
+  EXPECT_EQ(largest(view::select(view::select(y, 0, 0), 0, 1) - view::select(weight, 0, 4)), 0);
+  tape.backward(sum(y) + sum(all(zeros({2, 2}, Dtype::int64))), parameters);
+  const Tensor& g = parameters.gradient("words.weight");
+  for (int row = 0; row < 6; row++)
+    EXPECT_EQ(g.item({row, 2}), row == 0 || row == 4 ? 1 : 0) << row;
+  EXPECT_EQ(parameters.gradient("all.weight").item({0, 0}), 4) << "no padding: every use counts";
+  EXPECT_ERROR(Embedding(parameters, "e", 3, 2, 3), "padding_idx 3 is out of range");
+  EXPECT_ERROR(words(from_values<std::int64_t>({0, 6}, {2})), "embedding: index 6 is out of range");
 }
 
 TEST(Layers, LinearAndRnnFollowTheirFormulas) {

@@ -129,6 +129,7 @@ const std::vector<OpCase>& op_cases() {
     add_loss_cases(cases);
     add_recurrent_cases(cases);
     add_attention_cases(cases);
+    add_layer_cases(cases);
     return cases;
   }();
   return all;

@@ -54,22 +54,25 @@ INSTANTIATE_TEST_SUITE_P(, Op, ::testing::ValuesIn(rows_by_op()),
                          [](const auto& rows) { return rows.param.op; });
 
 // The names of the functions that autograd/ops.h declares, but for operators.
-std::set<std::string> ops_of_the_header() {
-  std::ifstream header(std::string(UNROLL_SOURCE_DIR) + "/autograd/ops.h");
+std::set<std::string> ops_of_the_headers() {
   const std::regex declaration(R"(^Tensors? (\w+)\()");
   std::set<std::string> ops;
   std::string line;
-  while (std::getline(header, line)) {
-    std::smatch match;
-    if (std::regex_search(line, match, declaration) && match[1] != "operator") ops.insert(match[1]);
+  for (const char* file : {"/autograd/ops.h", "/autograd/losses.h"}) {
+    std::ifstream header(std::string(UNROLL_SOURCE_DIR) + file);
+    while (std::getline(header, line)) {
+      std::smatch match;
+      if (std::regex_search(line, match, declaration) && match[1] != "operator")
+        ops.insert(match[1]);
+    }
   }
   return ops;
 }
 
-TEST(OpCases, EveryOpOfTheHeaderHasARow) {
+TEST(OpCases, EveryOpOfTheHeadersHasARow) {
   std::set<std::string> rows;
   for (const OpCase& c : op_cases()) rows.insert(c.op);
-  const std::set<std::string> ops = ops_of_the_header();
+  const std::set<std::string> ops = ops_of_the_headers();
   for (const std::string& op : ops)
     EXPECT_TRUE(rows.count(op)) << op << " has no row in tests/op_cases_*.cpp";
   EXPECT_GT(ops.size(), 90u);
@@ -80,10 +83,10 @@ bool is_documented(const std::string& op, const std::string& page) {
   return std::regex_search(page, std::regex("`" + op + "[`(]"));
 }
 
-TEST(OpCases, EveryOpOfTheHeaderIsInTheTables) {
+TEST(OpCases, EveryOpOfTheHeadersIsInTheTables) {
   std::ifstream file(std::string(UNROLL_SOURCE_DIR) + "/docs/ops.md");
   const std::string page(std::istreambuf_iterator<char>(file), {});
-  for (const std::string& op : ops_of_the_header())
+  for (const std::string& op : ops_of_the_headers())
     EXPECT_TRUE(is_documented(op, page)) << op << " is not in docs/ops.md";
   EXPECT_FALSE(is_documented("no_such_op", page));
 }
