@@ -114,7 +114,7 @@ void add_embeddings(std::vector<OpCase>& cases) {
     std::int64_t E = 3;
     std::vector<Shape> large = {};
   };
-  for (const Row& row : {Row{"", {2, 3}, 3, {{97, 33}, {41, 29}}}, Row{"vector", {4}},
+  for (const Row& row : {Row{"", {2, 3}, 3, {{97, 65}, {197, 29}}}, Row{"vector", {4}},
                          Row{"one", {}}, Row{"no_indices", {0, 2}}, Row{"narrow", {5}, 1}}) {
     Shape out = row.index;
     out.insert(out.rank(), row.E);
