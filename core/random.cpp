@@ -54,6 +54,11 @@ std::array<std::uint64_t, 2> Random::words(std::uint64_t counter) const noexcept
   return {std::uint64_t{bits[1]} << 32 | bits[0], std::uint64_t{bits[3]} << 32 | bits[2]};
 }
 
+double uniform_at(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept {
+  const PhiloxBlock block = philox_block(seed, stream, counter);
+  return unit(std::uint64_t{block.word[1]} << 32 | block.word[0]);
+}
+
 template <class F>
 Tensor Random::draw(const Shape& shape, Dtype dtype, F value) {
   Tensor x = empty(shape, dtype);

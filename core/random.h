@@ -26,6 +26,8 @@ struct PhiloxBlock {
   std::uint32_t word[4];
 };
 PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept;
+/// What Random(seed, stream) draws at this counter as its float64 uniform in [0, 1).
+double uniform_at(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept;
 
 class Random {
  public:

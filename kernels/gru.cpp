@@ -1,7 +1,11 @@
 #include "kernels/gru.h"
 
+#include "kernels/gru_steps_simd.h"
 #include "kernels/recurrent_pullback_simd.h"
 #include "kernels/recurrent_pushforward_simd.h"
+#include "kernels/recurrent_steps_forward_simd.h"
+#include "kernels/recurrent_steps_pullback_simd.h"
+#include "kernels/recurrent_steps_pushforward_simd.h"
 #include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
@@ -111,10 +115,24 @@ template <class Real>
 using Pushforward = RecurrentPushforward<Simd<Real>, GruLayout, PushforwardCell<Simd<Real>>,
                                          GruShape, GruPushforward<Real>>;
 
+template <class Real>
+using GeneralForward = StepsForward<Simd<Real>, GruSteps<Simd<Real>>, GruForward<Real>>;
+template <class Real>
+using GeneralPullback = StepsPullback<Simd<Real>, GruSteps<Simd<Real>>, GruPullback<Real>>;
+template <class Real>
+using GeneralPushforward = StepsPushforward<Simd<Real>, GruSteps<Simd<Real>>, GruPushforward<Real>>;
+
 }  // namespace
 
 template <class Real>
 GruSizes gru_sizes(const GruShape& shape) noexcept {
+  if (gru_needs_general(shape)) {
+    const StepsShape all = steps_shape(shape);
+    return {.saved = saved_size(all),
+            .forward_scratch = GeneralForward<Real>::scratch_size(all),
+            .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+  }
   using G = Groups<Simd<Real>, GruLayout>;
   return {.saved = Sequences(shape).total() * G::count(shape.H) * G::row,
           .forward_scratch = Forward<Real>::scratch_size(shape),
@@ -124,17 +142,24 @@ GruSizes gru_sizes(const GruShape& shape) noexcept {
 
 template <class Real>
 void gru_forward(const GruShape& shape, const GruForward<Real>& args) noexcept {
-  Forward<Real>(shape, args, args.saved).run();
+  if (!gru_needs_general(shape)) return Forward<Real>(shape, args, args.saved).run();
+  GeneralForward<Real>(steps_shape(shape), args, weights_of<Real>(args)).run();
 }
 
 template <class Real>
 void gru_pullback(const GruShape& shape, const GruPullback<Real>& args) noexcept {
-  Pullback<Real>(shape, args, args.saved).run();
+  if (!gru_needs_general(shape)) return Pullback<Real>(shape, args, args.saved).run();
+  GeneralPullback<Real>(steps_shape(shape), args, weights_of<Real>(args), d_weights_of<Real*>(args),
+                        betas_of<Real>(args))
+      .run();
 }
 
 template <class Real>
 void gru_pushforward(const GruShape& shape, const GruPushforward<Real>& args) noexcept {
-  Pushforward<Real>(shape, args, args.saved).run();
+  if (!gru_needs_general(shape)) return Pushforward<Real>(shape, args, args.saved).run();
+  GeneralPushforward<Real>(steps_shape(shape), args, weights_of<Real>(args),
+                           d_weights_of<const Real*>(args))
+      .run();
 }
 
 #define UNROLL_INSTANTIATE(Real)                                                        \

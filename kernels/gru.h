@@ -9,6 +9,11 @@
 //   cpu::gru_forward<float>(shape, {.x = x, .w_ih = w_ih, .w_hh = w_hh, .h = h, .h_n = h_n,
 //                                   .scratch = scratch});
 //
+// Options: those of every cell (kernels/recurrent.h), and the reset before the product, as Cho et
+// al. and ONNX's linear_before_reset = 0 have it:
+//
+//   n = tanh(w_in x[t] + b_in + w_hn (r h[t]) + b_hn)
+//
 // Lengths, sizes, threads and determinism: kernels/recurrent.h.
 #pragma once
 
@@ -17,7 +22,16 @@
 
 namespace unroll {
 
-using GruShape = RecurrentShape;
+struct GruShape : RecurrentShape {
+  bool reset_first = false;  // the reset gate acts before the product
+  RecurrentOptions options = {};
+};
+
+// Which design runs: the general loop where an option is on, else the fused one.
+UNROLL_HOST_DEVICE bool gru_needs_general(const GruShape& s) {
+  return s.reset_first || s.options.any();
+}
+
 using GruSizes = RecurrentSizes;
 
 template <class Real>
@@ -130,6 +144,37 @@ UNROLL_HOST_DEVICE typename Math::Vec gru_output(const GruGates<Math>& gate,
   return Math::fma(gate.z, h_before - gate.n, gate.n);
 }
 
+// Cotangent of h[t+1] -> of n and z before their activations, and of h[t] along z h[t] alone.
+template <class Math>
+struct GruOutputCotangents {
+  typename Math::Vec n, z, h_before;
+};
+
+template <class Math>
+UNROLL_HOST_DEVICE GruOutputCotangents<Math> gru_output_pullback(typename Math::Vec z,
+                                                                 typename Math::Vec n,
+                                                                 typename Math::Vec h_before,
+                                                                 typename Math::Vec dh) {
+  const auto one = Math::set(1);
+  const auto dz = dh * (h_before - n);
+  return {.n = dh * (one - z) * Math::fnma(n, n, one),
+          .z = dz * Math::fnma(z, z, z),
+          .h_before = dh * z};
+}
+
+// Cotangent of r v -> of r before its activation, and of v.
+template <class Math>
+struct GruResetCotangents {
+  typename Math::Vec r, v;
+};
+
+template <class Math>
+UNROLL_HOST_DEVICE GruResetCotangents<Math> gru_reset_pullback(typename Math::Vec r,
+                                                               typename Math::Vec v,
+                                                               typename Math::Vec d) {
+  return {.r = d * v * Math::fnma(r, r, r), .v = d * r};
+}
+
 template <class Math>
 struct GruCotangents {
   GruPre<Math> pre;
@@ -141,14 +186,29 @@ template <class Math>
 UNROLL_HOST_DEVICE GruCotangents<Math> gru_step_pullback(const GruGates<Math>& gate,
                                                          typename Math::Vec h_before,
                                                          typename Math::Vec dh) {
-  const auto one = Math::set(1);
-  const auto dz = dh * (h_before - gate.n);
-  const auto dn = dh * (one - gate.z) * Math::fnma(gate.n, gate.n, one);
-  return {.pre = {.n_x = dn,
-                  .r = dn * gate.n_h * Math::fnma(gate.r, gate.r, gate.r),
-                  .z = dz * Math::fnma(gate.z, gate.z, gate.z),
-                  .n_h = dn * gate.r},
-          .h_before = dh * gate.z};
+  const GruOutputCotangents<Math> d = gru_output_pullback<Math>(gate.z, gate.n, h_before, dh);
+  const GruResetCotangents<Math> reset = gru_reset_pullback<Math>(gate.r, gate.n_h, d.n);
+  return {.pre = {.n_x = d.n, .r = reset.r, .z = d.z, .n_h = reset.v}, .h_before = d.h_before};
+}
+
+// base + the tangent of r v, from those of r before its activation and of v.
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec gru_reset_pushforward(typename Math::Vec r,
+                                                            typename Math::Vec v,
+                                                            typename Math::Vec pre_r,
+                                                            typename Math::Vec dv,
+                                                            typename Math::Vec base) {
+  return Math::fma(pre_r * Math::fnma(r, r, r), v, Math::fma(r, dv, base));
+}
+
+// Tangents of z and n before their activations and of h[t] -> of h[t+1].
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec gru_output_pushforward(
+    typename Math::Vec z, typename Math::Vec n, typename Math::Vec h_before,
+    typename Math::Vec pre_z, typename Math::Vec pre_n, typename Math::Vec dh_before) {
+  const auto dz = pre_z * Math::fnma(z, z, z);
+  const auto dn = pre_n * Math::fnma(n, n, Math::set(1));
+  return Math::fma(dz, h_before - n, Math::fma(z, dh_before - dn, dn));
 }
 
 // Tangents of the gates before their activations and of h[t] -> of h[t+1].
@@ -157,12 +217,8 @@ UNROLL_HOST_DEVICE typename Math::Vec gru_step_pushforward(const GruGates<Math>&
                                                            typename Math::Vec h_before,
                                                            const GruPre<Math>& pre,
                                                            typename Math::Vec dh_before) {
-  const auto one = Math::set(1);
-  const auto dr = pre.r * Math::fnma(gate.r, gate.r, gate.r);
-  const auto dz = pre.z * Math::fnma(gate.z, gate.z, gate.z);
-  const auto dn = Math::fma(dr, gate.n_h, Math::fma(gate.r, pre.n_h, pre.n_x)) *
-                  Math::fnma(gate.n, gate.n, one);
-  return Math::fma(dz, h_before - gate.n, Math::fma(gate.z, dh_before - dn, dn));
+  const auto pre_n = gru_reset_pushforward<Math>(gate.r, gate.n_h, pre.r, pre.n_h, pre.n_x);
+  return gru_output_pushforward<Math>(gate.z, gate.n, h_before, pre.z, pre_n, dh_before);
 }
 
 }  // namespace unroll

@@ -1,7 +1,11 @@
 #include "kernels/lstm.h"
 
+#include "kernels/lstm_steps_simd.h"
 #include "kernels/recurrent_pullback_simd.h"
 #include "kernels/recurrent_pushforward_simd.h"
+#include "kernels/recurrent_steps_forward_simd.h"
+#include "kernels/recurrent_steps_pullback_simd.h"
+#include "kernels/recurrent_steps_pushforward_simd.h"
 #include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
@@ -133,10 +137,25 @@ template <class Real>
 using Pushforward = RecurrentPushforward<Simd<Real>, LstmLayout, PushforwardCell<Simd<Real>>,
                                          LstmShape, LstmPushforward<Real>>;
 
+template <class Real>
+using GeneralForward = StepsForward<Simd<Real>, LstmSteps<Simd<Real>>, LstmForward<Real>>;
+template <class Real>
+using GeneralPullback = StepsPullback<Simd<Real>, LstmSteps<Simd<Real>>, LstmPullback<Real>>;
+template <class Real>
+using GeneralPushforward =
+    StepsPushforward<Simd<Real>, LstmSteps<Simd<Real>>, LstmPushforward<Real>>;
+
 }  // namespace
 
 template <class Real>
 LstmSizes lstm_sizes(const LstmShape& shape) noexcept {
+  if (lstm_needs_general(shape)) {
+    const StepsShape all = steps_shape(shape);
+    return {.saved = saved_size(all),
+            .forward_scratch = GeneralForward<Real>::scratch_size(all),
+            .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+  }
   using G = Groups<Simd<Real>, LstmLayout>;
   return {.saved = Sequences(shape).total() * G::count(shape.H) * G::row,
           .forward_scratch = Forward<Real>::scratch_size(shape),
@@ -146,17 +165,32 @@ LstmSizes lstm_sizes(const LstmShape& shape) noexcept {
 
 template <class Real>
 void lstm_forward(const LstmShape& shape, const LstmForward<Real>& args) noexcept {
-  Forward<Real>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape)) return Forward<Real>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  GeneralForward<Real>(steps_shape(shape), args, weights).run();
 }
 
 template <class Real>
 void lstm_pullback(const LstmShape& shape, const LstmPullback<Real>& args) noexcept {
-  Pullback<Real>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape)) return Pullback<Real>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  auto d_weights = d_weights_of<Real*>(args);
+  set_extra(d_weights, args.d_extra);
+  auto betas = betas_of<Real>(args);
+  set_extra(betas, args.beta_extra);
+  GeneralPullback<Real>(steps_shape(shape), args, weights, d_weights, betas).run();
 }
 
 template <class Real>
 void lstm_pushforward(const LstmShape& shape, const LstmPushforward<Real>& args) noexcept {
-  Pushforward<Real>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape)) return Pushforward<Real>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  auto tangents = d_weights_of<const Real*>(args);
+  set_extra(tangents, args.d_extra);
+  GeneralPushforward<Real>(steps_shape(shape), args, weights, tangents).run();
 }
 
 #define UNROLL_INSTANTIATE(Real)                                                           \

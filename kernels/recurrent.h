@@ -34,6 +34,36 @@ struct RecurrentShape {
   bool reverse = false;       // run each sequence from its last valid step to its first
 };
 
+// Options that every cell knows. All are off by default, and one that is on sends the call to the
+// general loop (kernels/recurrent_steps_simd.h) instead of the fused one, which is the faster.
+//
+//   clip      what the activations see is clamped to [-clip, clip] (slope 1 inside and on the
+//             bounds, 0 outside), as ONNX has it
+//   zoneout   (Krueger et al. 2017) in training each unit of h (c) keeps its old value at a step
+//             with this probability, for each sequence anew; else it is
+//             rate * (old value) + (1 - rate) * (new value). What the output gate and tanh see of c
+//             is its new value in any case
+//   dropout   (Gal & Ghahramani 2016) in training, what w_hh sees of h is multiplied by one mask
+//             [N,P] for all steps: 0 with this probability, else 1 / (1 - dropout)
+//
+// Masks are never stored. With P = the numbers in h, uniform_at(seed, stream, counter + e) decides,
+// below its rate, about
+//   dropout of h[n,u]             e = n P + u
+//   zoneout of h[n,u], step t     e = N P + (t N + n) P + u        (t in the order of the run)
+//   zoneout of c[n,u], step t     e = N P + T N P + (t N + n) H + u
+struct RecurrentOptions {
+  double clip = 0;                      // 0: none
+  double zoneout_h = 0, zoneout_c = 0;  // rates in [0, 1]
+  double dropout = 0;                   // rate in [0, 1)
+  bool training = false;
+  std::uint64_t seed = 0, stream = 0, counter = 0;
+  bool general = false;  // takes the general loop without need: the oracle of the fused one
+
+  UNROLL_HOST_DEVICE bool any() const {
+    return general || clip > 0 || zoneout_h > 0 || zoneout_c > 0 || (training && dropout > 0);
+  }
+};
+
 // Sizes of the buffers that the caller provides, in elements of the real type. All must be aligned
 // to 64 bytes. They depend on the instruction set in use, not on the number of threads.
 struct RecurrentSizes {
@@ -50,9 +80,38 @@ struct ScalarCell {
   UNROLL_HOST_DEVICE static Real fma(Real a, Real b, Real c) { return std::fma(a, b, c); }
   UNROLL_HOST_DEVICE static Real fnma(Real a, Real b, Real c) { return std::fma(-a, b, c); }
   UNROLL_HOST_DEVICE static Real max(Real a, Real b) { return a > b ? a : b; }
+  UNROLL_HOST_DEVICE static Real min(Real a, Real b) { return a < b ? a : b; }
+  UNROLL_HOST_DEVICE static Real abs(Real a) { return std::fabs(a); }
   UNROLL_HOST_DEVICE static Real where_positive(Real x, Real value) { return x > 0 ? value : 0; }
+  UNROLL_HOST_DEVICE static Real where_not_above(Real x, Real bound, Real value) {
+    return x > bound ? 0 : value;
+  }
   UNROLL_HOST_DEVICE static Real sigmoid(Real x) { return 1 / (1 + std::exp(-x)); }
   UNROLL_HOST_DEVICE static Real tanh(Real x) { return std::tanh(x); }
 };
+
+// ---- Formulas of the options, once for every machine. Math: ScalarCell, or Simd for vectors.
+
+// What an activation sees; an infinite bound clips nothing.
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec clip_value(typename Math::Vec x, typename Math::Vec bound) {
+  return Math::max(-bound, Math::min(bound, x));
+}
+
+// value times the slope of that at x: the pullback and the pushforward.
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec clip_slope(typename Math::Vec x, typename Math::Vec bound,
+                                                 typename Math::Vec value) {
+  return Math::where_not_above(Math::abs(x), bound, value);
+}
+
+// keep * before + (1 - keep) * after; where keep is 0 or 1, the other number may even be infinite.
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec zoneout_mix(typename Math::Vec keep,
+                                                  typename Math::Vec before,
+                                                  typename Math::Vec after) {
+  const auto rest = Math::set(1) - keep;
+  return Math::where_positive(keep, keep * before) + Math::where_positive(rest, rest * after);
+}
 
 }  // namespace unroll

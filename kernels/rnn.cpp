@@ -2,6 +2,10 @@
 
 #include "kernels/recurrent_pullback_simd.h"
 #include "kernels/recurrent_pushforward_simd.h"
+#include "kernels/recurrent_steps_forward_simd.h"
+#include "kernels/recurrent_steps_pullback_simd.h"
+#include "kernels/recurrent_steps_pushforward_simd.h"
+#include "kernels/rnn_steps_simd.h"
 #include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
@@ -16,15 +20,6 @@ struct RnnLayout {
   static constexpr bool carries_state = false;
 };
 
-template <class S>
-UNROLL_SIMD_FN typename S::Vec activated(RnnActivation activation, typename S::Vec x) {
-  switch (activation) {
-    case RnnActivation::tanh: return rnn_activate<RnnActivation::tanh, S>(x);
-    case RnnActivation::relu: return rnn_activate<RnnActivation::relu, S>(x);
-    default: return rnn_activate<RnnActivation::identity, S>(x);
-  }
-}
-
 // value times the slope of the activation at this place.
 template <class S, class Args>
 UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& args,
@@ -32,11 +27,7 @@ UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& ar
   const Index stride = shape.h_stride ? shape.h_stride : shape.H;
   const typename S::Real* h = args.h + ((place.t + 1) * shape.N + place.n) * stride + place.unit;
   const auto y = load_part<S>(h, place.count);
-  switch (shape.activation) {
-    case RnnActivation::tanh: return rnn_slope<RnnActivation::tanh, S>(y, value);
-    case RnnActivation::relu: return rnn_slope<RnnActivation::relu, S>(y, value);
-    default: return rnn_slope<RnnActivation::identity, S>(y, value);
-  }
+  return activated_slope<S>(shape.activation, y, value);
 }
 
 template <class S>
@@ -94,10 +85,24 @@ template <class Real>
 using Pushforward = RecurrentPushforward<Simd<Real>, RnnLayout, PushforwardCell<Simd<Real>>,
                                          RnnShape, RnnPushforward<Real>>;
 
+template <class Real>
+using GeneralForward = StepsForward<Simd<Real>, RnnSteps<Simd<Real>>, RnnForward<Real>>;
+template <class Real>
+using GeneralPullback = StepsPullback<Simd<Real>, RnnSteps<Simd<Real>>, RnnPullback<Real>>;
+template <class Real>
+using GeneralPushforward = StepsPushforward<Simd<Real>, RnnSteps<Simd<Real>>, RnnPushforward<Real>>;
+
 }  // namespace
 
 template <class Real>
 RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
+  if (rnn_needs_general(shape)) {
+    const StepsShape all = steps_shape(shape);
+    return {.saved = saved_size(all),
+            .forward_scratch = GeneralForward<Real>::scratch_size(all),
+            .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+  }
   return {.saved = 0,
           .forward_scratch = Forward<Real>::scratch_size(shape),
           .pullback_scratch = Pullback<Real>::scratch_size(shape),
@@ -106,17 +111,24 @@ RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
 
 template <class Real>
 void rnn_forward(const RnnShape& shape, const RnnForward<Real>& args) noexcept {
-  Forward<Real>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Forward<Real>(shape, args, nullptr).run();
+  GeneralForward<Real>(steps_shape(shape), args, weights_of<Real>(args)).run();
 }
 
 template <class Real>
 void rnn_pullback(const RnnShape& shape, const RnnPullback<Real>& args) noexcept {
-  Pullback<Real>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Pullback<Real>(shape, args, nullptr).run();
+  GeneralPullback<Real>(steps_shape(shape), args, weights_of<Real>(args), d_weights_of<Real*>(args),
+                        betas_of<Real>(args))
+      .run();
 }
 
 template <class Real>
 void rnn_pushforward(const RnnShape& shape, const RnnPushforward<Real>& args) noexcept {
-  Pushforward<Real>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Pushforward<Real>(shape, args, nullptr).run();
+  GeneralPushforward<Real>(steps_shape(shape), args, weights_of<Real>(args),
+                           d_weights_of<const Real*>(args))
+      .run();
 }
 
 #define UNROLL_INSTANTIATE(Real)                                                        \

@@ -5,7 +5,8 @@
 //   cpu::rnn_forward<float>(shape, {.x = x, .w_ih = w_ih, .w_hh = w_hh, .h = h, .h_n = h_n,
 //                                   .scratch = scratch});
 //
-// Nothing is saved beyond h: the slopes follow from the outputs. Lengths, sizes, threads and
+// Nothing is saved beyond h: the slopes follow from the outputs. (With an option that is on, the
+// pre-activations are.) Options: those of every cell. They, lengths, sizes, threads and
 // determinism: kernels/recurrent.h.
 #pragma once
 
@@ -18,8 +19,12 @@ enum class RnnActivation : std::uint8_t { tanh, relu, identity };
 
 struct RnnShape : RecurrentShape {
   RnnActivation activation = RnnActivation::tanh;
+  RecurrentOptions options = {};
 };
 using RnnSizes = RecurrentSizes;
+
+// Which design runs: the general loop where an option is on, else the fused one.
+UNROLL_HOST_DEVICE bool rnn_needs_general(const RnnShape& s) { return s.options.any(); }
 
 template <class Real>
 struct RnnForward {
@@ -32,6 +37,7 @@ struct RnnForward {
   Real* y = nullptr;           // [T,N,H] in time, rows y_stride apart, or null if not wanted:
   std::int64_t y_stride = 0;   // not reversed, h[1..T] says the same; 0 means H
   Real* h_n = nullptr;         // [N,H] after the run's last step, or null if not wanted
+  Real* saved = nullptr;       // rnn_sizes().saved, or null in inference
   Real* scratch;               // rnn_sizes().forward_scratch
 };
 
@@ -40,10 +46,11 @@ struct RnnForward {
 // beta 0 (written without being read) or 1.
 template <class Real>
 struct RnnPullback {
-  const Real* x = nullptr;     // [T,N,I]; may be null if dw_ih is
-  const Real* w_ih = nullptr;  // [H,I]; may be null if dx is
-  const Real* w_hh;            // [H,H]
-  const Real* h;               // [T+1,N,H], rows h_stride apart
+  const Real* x = nullptr;      // [T,N,I]; may be null if dw_ih is
+  const Real* w_ih = nullptr;   // [H,I]; may be null if dx is
+  const Real* w_hh;             // [H,H]
+  const Real* h;                // [T+1,N,H], rows h_stride apart
+  const Real* saved = nullptr;  // as the forward pass left it
 
   const Real* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of y
   std::int64_t dy_stride = 0;  // 0 means H
@@ -65,10 +72,11 @@ struct RnnPullback {
 // null result is not wanted. Padding of dx is never read, dy there is zero.
 template <class Real>
 struct RnnPushforward {
-  const Real* x = nullptr;     // [T,N,I]; may be null if dw_ih is
-  const Real* w_ih = nullptr;  // [H,I]; may be null if dx is
-  const Real* w_hh;            // [H,H]
-  const Real* h;               // [T+1,N,H], rows h_stride apart
+  const Real* x = nullptr;      // [T,N,I]; may be null if dw_ih is
+  const Real* w_ih = nullptr;   // [H,I]; may be null if dx is
+  const Real* w_hh;             // [H,H]
+  const Real* h;                // [T+1,N,H], rows h_stride apart
+  const Real* saved = nullptr;  // as the forward pass left it
 
   const Real* dx = nullptr;     // [K,T,N,I]
   const Real* dh0 = nullptr;    // [K,N,H]

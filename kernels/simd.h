@@ -203,6 +203,11 @@ struct Simd {
     return real(bits(value) & (Bits)(x > zero()));
   }
 
+  // 0 where x > bound, else value: NaN in x leaves the value.
+  UNROLL_SIMD_FN Vec where_not_above(Vec x, Vec bound, Vec value) {
+    return real(bits(value) & ~(Bits)(x > bound));
+  }
+
   // ---- exponentials: within 3 ulp, right through the subnormals; NaN stays NaN
 
   UNROLL_SIMD_FN Vec exp(Vec x) {

@@ -102,9 +102,9 @@ class Harness {
       kernel(shape, args);
     };
     if (p.cell == Cell::lstm) {
-      call(LstmForward<Real>{}, cpu::lstm_forward<Real>, shape(1));
+      call(LstmForward<Real>{}, cpu::lstm_forward<Real>, LstmShape{shape(1)});
     } else if (p.cell == Cell::gru) {
-      call(GruForward<Real>{}, cpu::gru_forward<Real>, shape(1));
+      call(GruForward<Real>{}, cpu::gru_forward<Real>, GruShape{shape(1)});
     } else {
       call(RnnForward<Real>{}, cpu::rnn_forward<Real>, rnn_shape(1));
     }
@@ -130,9 +130,9 @@ class Harness {
       kernel(shape, args);
     };
     if (p.cell == Cell::lstm) {
-      call(LstmPullback<Real>{}, cpu::lstm_pullback<Real>, shape(K));
+      call(LstmPullback<Real>{}, cpu::lstm_pullback<Real>, LstmShape{shape(K)});
     } else if (p.cell == Cell::gru) {
-      call(GruPullback<Real>{}, cpu::gru_pullback<Real>, shape(K));
+      call(GruPullback<Real>{}, cpu::gru_pullback<Real>, GruShape{shape(K)});
     } else {
       call(RnnPullback<Real>{}, cpu::rnn_pullback<Real>, rnn_shape(K));
     }
@@ -182,9 +182,9 @@ class Harness {
       kernel(shape, args);
     };
     if (p.cell == Cell::lstm) {
-      call(LstmPushforward<Real>{}, cpu::lstm_pushforward<Real>, shape(K));
+      call(LstmPushforward<Real>{}, cpu::lstm_pushforward<Real>, LstmShape{shape(K)});
     } else if (p.cell == Cell::gru) {
-      call(GruPushforward<Real>{}, cpu::gru_pushforward<Real>, shape(K));
+      call(GruPushforward<Real>{}, cpu::gru_pushforward<Real>, GruShape{shape(K)});
     } else {
       call(RnnPushforward<Real>{}, cpu::rnn_pushforward<Real>, rnn_shape(K));
     }
@@ -214,8 +214,8 @@ class Harness {
     return {shape(K), activation};
   }
   RecurrentSizes sizes(std::int64_t K) const {
-    if (p.cell == Cell::lstm) return cpu::lstm_sizes<Real>(shape(K));
-    if (p.cell == Cell::gru) return cpu::gru_sizes<Real>(shape(K));
+    if (p.cell == Cell::lstm) return cpu::lstm_sizes<Real>(LstmShape{shape(K)});
+    if (p.cell == Cell::gru) return cpu::gru_sizes<Real>(GruShape{shape(K)});
     return cpu::rnn_sizes<Real>(rnn_shape(K));
   }
   template <class Args>
