@@ -30,8 +30,19 @@ GruOut gru_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
                 const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
                 const Lengths& lengths = {}, bool reverse = false);
 
-/// The layers of a torch.nn.GRU: shapes as RecurrentStack says. Dropout acts where `random` is
-/// given, and advances it. Throws as gru, and where the weights are not those of whole layers.
+/// The same with every option of the cell: kernels/gru.h. Where `random` is given, masks are drawn,
+/// and it is advanced. Throws Error as above, and for options out of range or of another family.
+GruOut gru_layer(const Tensor& x, const Tensor& h_0, const RecurrentWeights& weights,
+                 const CellOptions& cell, const Lengths& lengths = {}, Random* random = nullptr,
+                 bool reverse = false);
+GruOut gru_layer_twin(const Tensor& x, const Tensor& h_0, const RecurrentWeights& weights,
+                      const CellOptions& cell, const Lengths& lengths = {},
+                      Random* random = nullptr, bool reverse = false,
+                      const CellActivations& activations = {});
+
+/// The layers of a torch.nn.GRU: shapes as RecurrentStack says. Dropout and zoneout draw where
+/// `random` is given, and advances it. Throws as gru, and where the weights are not those of whole
+/// layers.
 GruOut gru_stack(const Tensor& x, const Tensor& h_0, const RecurrentStack& stack,
                  const Lengths& lengths = {}, Random* random = nullptr);
 

@@ -13,46 +13,73 @@ struct LstmFamily {
   UNROLL_RECURRENT_KERNELS(lstm, Lstm)
   static constexpr int gates = 4;
   static constexpr bool has_cell = true;
-  struct Options {};
-  static Shape shape(Options) { return {}; }
-  static RecurrentOutputs twin(const TwinRun& run, Options) {
+  static Shape shape(const RunInputs& in, const LayerOptions&) {
+    Shape s{};
+    s.P = in.w_hr ? in.state_width() : 0;
+    s.peephole = bool(in.peephole);
+    s.layer_norm = bool(in.norm_ih);
+    return s;
+  }
+  static RecurrentOutputs twin(const TwinRun& run) {
     const RunInputs& in = run.in;
-    const std::int64_t H = in.w_hh.shape()[1];
-    const auto gate = [H](const Tensor& pre, int i) { return slice(pre, -1, i * H, (i + 1) * H); };
-    return run_twin(run, has_cell, [&](const Tensor& x, const RunState& state) {
-      const Tensor pre = linear(x, in.w_ih, in.b_ih) + linear(state.h, in.w_hh, in.b_hh);
-      const Tensor i = sigmoid(gate(pre, 0)), f = sigmoid(gate(pre, 1));
-      const Tensor g = tanh(gate(pre, 2)), o = sigmoid(gate(pre, 3));
-      const Tensor c = f * state.c + i * g;
-      return RunState{o * tanh(c), c};
+    const std::int64_t H = in.w_hh.shape()[0] / gates;
+    const auto peep = [&in](const Tensor& pre, int which, const Tensor& c) {
+      return in.peephole ? pre + select(in.peephole, 0, which) * c : pre;
+    };
+    return run_twin(run, gates, [&](const Tensor& x, const Tensor& m, const RunState& state) {
+      const Tensor pre =
+          gates_from(x, in.w_ih, in.norm_ih, in.b_ih) + gates_from(m, in.w_hh, in.norm_hh, in.b_hh);
+      const auto part = [&](int i) { return slice(pre, -1, i * H, (i + 1) * H); };
+      const auto gate = [&](const Tensor& v) { return run.gate(run.clipped(v)); };
+      const Tensor i = gate(peep(part(0), 0, state.c)), f = gate(peep(part(1), 1, state.c));
+      const Tensor c = f * state.c + i * run.candidate(run.clipped(part(2)));
+      const Tensor o = gate(peep(part(3), 2, c));
+      const Tensor seen = in.norm_c ? normalised(c) * in.norm_c + in.norm_c_bias : c;
+      const Tensor h = o * run.output(seen);
+      return RunState{in.w_hr ? linear(h, in.w_hr) : h, c};
     });
   }
 };
 
+LstmOut of(const RecurrentOutputs& out) { return {out.y, out.last[0].h, out.last[0].c}; }
+
 }  // namespace
+
+LstmOut lstm_layer(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
+                   const RecurrentWeights& weights, const CellOptions& cell, const Lengths& lengths,
+                   Random* random, bool reverse) {
+  const RecurrentInputs in{x, {run_inputs(h_0, c_0, weights)}, 1, reverse};
+  return of(run_layer<LstmFamily>(in, lengths, cell, random));
+}
+
+LstmOut lstm_layer_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
+                        const RecurrentWeights& weights, const CellOptions& cell,
+                        const Lengths& lengths, Random* random, bool reverse,
+                        const CellActivations& activations) {
+  const RecurrentInputs in{x, {run_inputs(h_0, c_0, weights)}, 1, reverse};
+  return of(run_layer_twin<LstmFamily>("lstm_twin", in, lengths, cell, random, activations));
+}
 
 LstmOut lstm(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
              const Tensor& weight_hh, const Tensor& bias_ih, const Tensor& bias_hh,
              const Lengths& lengths, bool reverse) {
-  const RecurrentInputs in{x, {{h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh}}, 1, reverse};
-  const RecurrentOutputs out = run_recurrent<LstmFamily>(in, lengths, {});
-  return {out.y, out.last[0].h, out.last[0].c};
+  return lstm_layer(x, h_0, c_0, {weight_ih, weight_hh, bias_ih, bias_hh}, CellOptions{}, lengths,
+                    nullptr, reverse);
 }
 
 LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const Tensor& weight_ih,
                   const Tensor& weight_hh, const Tensor& bias_ih, const Tensor& bias_hh,
                   const Lengths& lengths, bool reverse) {
-  const RecurrentInputs in{x, {{h_0, c_0, weight_ih, weight_hh, bias_ih, bias_hh}}, 1, reverse};
-  recurrent_shape("lstm_twin", in, LstmFamily::gates, LstmFamily::has_cell, lengths);
-  const RecurrentOutputs out = layer_twin<LstmFamily>(in, lengths, {});
-  return {out.y, out.last[0].h, out.last[0].c};
+  return lstm_layer_twin(x, h_0, c_0, {weight_ih, weight_hh, bias_ih, bias_hh}, CellOptions{},
+                         lengths, nullptr, reverse);
 }
 
 LstmOut lstm_stack(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                    const RecurrentStack& stack, const Lengths& lengths, Random* random) {
-  const StackOutputs out = run_stack(
-      "lstm_stack", x, h_0, c_0, stack, random,
-      [&](const RecurrentInputs& in) { return run_recurrent<LstmFamily>(in, lengths, {}); });
+  const StackOutputs out =
+      run_stack("lstm_stack", x, h_0, c_0, stack, random, [&](const RecurrentInputs& in) {
+        return run_layer<LstmFamily>(in, lengths, stack.cell, random);
+      });
   return {out.y, out.h_n, out.c_n};
 }
 

@@ -30,8 +30,20 @@ LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const T
                   const Tensor& weight_hh, const Tensor& bias_ih = {}, const Tensor& bias_hh = {},
                   const Lengths& lengths = {}, bool reverse = false);
 
-/// The layers of a torch.nn.LSTM: shapes as RecurrentStack says. Dropout acts where `random` is
-/// given, and advances it. Throws as lstm, and where the weights are not those of whole layers.
+/// The same with every option of the cell: h_0, h_n and y are P wide where there is a
+/// projection. Where `random` is given, masks are drawn, and
+/// it is advanced. Throws Error as above, and for options out of range or of another family.
+LstmOut lstm_layer(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
+                   const RecurrentWeights& weights, const CellOptions& cell,
+                   const Lengths& lengths = {}, Random* random = nullptr, bool reverse = false);
+LstmOut lstm_layer_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
+                        const RecurrentWeights& weights, const CellOptions& cell,
+                        const Lengths& lengths = {}, Random* random = nullptr, bool reverse = false,
+                        const CellActivations& activations = {});
+
+/// The layers of a torch.nn.LSTM: shapes as RecurrentStack says. Dropout and zoneout draw where
+/// `random` is given, and advances it. Throws as lstm, and where the weights are not those of whole
+/// layers.
 LstmOut lstm_stack(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                    const RecurrentStack& stack, const Lengths& lengths = {},
                    Random* random = nullptr);

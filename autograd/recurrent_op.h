@@ -15,106 +15,10 @@
 #include <functional>
 #include <string>
 
-#include "autograd/operands.h"
-#include "autograd/recurrent_stack.h"
-#include "kernels/recurrent.h"
+#include "autograd/recurrent_twin.h"
+#include "kernels/lstm.h"
 
 namespace unroll::detail {
-
-/// The operands that are a run's own; c0 only where there is a cell state. h0, c0 and the biases
-/// may be undefined: zero.
-struct RunInputs {
-  static constexpr int count = 6;
-  Tensor h0, c0, w_ih, w_hh, b_ih, b_hh;
-
-  const Tensor& operator[](int i) const { return const_cast<RunInputs&>(*this)[i]; }
-  Tensor& operator[](int i) {
-    Tensor* const all[count] = {&h0, &c0, &w_ih, &w_hh, &b_ih, &b_hh};
-    return *all[i];
-  }
-};
-
-/// The operands of a layer: x, then those of each run.
-struct RecurrentInputs {
-  static constexpr int most = 1 + 2 * RunInputs::count;
-  Tensor x;
-  RunInputs run[2];
-  int runs = 1;
-  bool reverse = false;  // the only run goes backwards; of two, the second does
-
-  bool reversed(int r) const { return r == 1 || reverse; }
-  int count() const { return 1 + runs * RunInputs::count; }
-  const Tensor& operator[](int i) const { return const_cast<RecurrentInputs&>(*this)[i]; }
-  Tensor& operator[](int i) {
-    return i == 0 ? x : run[(i - 1) / RunInputs::count][(i - 1) % RunInputs::count];
-  }
-};
-
-/// The state [N,H]; c only where there is a cell state.
-struct RunState {
-  Tensor h, c;
-};
-
-/// y [T,N,H] of each run, side by side, and the state after each run's last step.
-struct RecurrentOutputs {
-  Tensor y;
-  RunState last[2];
-};
-
-/// Checks dtypes and shapes against [T,N,I] and H = w_hh's columns. Throws Error.
-RecurrentShape recurrent_shape(const char* op, const RecurrentInputs& in, int gates, bool has_cell,
-                               const Lengths& lengths);
-
-/// What the twin of one run reads.
-struct TwinRun {
-  const Tensor& x;
-  const RunInputs& in;
-  const Lengths& lengths;
-  bool reverse;
-};
-
-/// The twins' loop: step(x[t], state) -> new state, kept only where t is a valid step.
-template <class Step>
-RecurrentOutputs run_twin(const TwinRun& run, bool has_cell, Step step) {
-  const std::int64_t T = run.x.shape()[0], N = run.x.shape()[1], H = run.in.w_hh.shape()[1];
-  const Tensor zero = scalar(0, run.x.dtype());
-  const auto start = [&](const Tensor& s) { return s ? s : zeros({N, H}, run.x.dtype()); };
-  RunState state{start(run.in.h0), has_cell ? start(run.in.c0) : Tensor()};
-  const Tensor mask = run.lengths ? length_mask(run.lengths, T, N) : Tensor();
-  // Padding may hold anything: it must not even be multiplied by zero.
-  const Tensors xs = unbind(mask ? where(mask, run.x, zero) : run.x, 0);
-  Tensors ys(static_cast<std::size_t>(T));
-  for (std::int64_t i = 0; i < T; i++) {
-    // Backwards the padding comes first, and leaves the state as it is.
-    const std::int64_t t = run.reverse ? T - 1 - i : i;
-    const RunState next = step(xs[std::size_t(t)], state);
-    if (!mask) {
-      state = next;
-      ys[std::size_t(t)] = next.h;
-      continue;
-    }
-    const Tensor valid = view::select(mask, 0, t);
-    ys[std::size_t(t)] = where(valid, next.h, zero);
-    state.h = where(valid, next.h, state.h);
-    if (has_cell) state.c = where(valid, next.c, state.c);
-  }
-  return {stack(ys, 0), {state, {}}};
-}
-
-/// The twin of a layer.
-template <class Family>
-RecurrentOutputs layer_twin(const RecurrentInputs& in, const Lengths& lengths,
-                            const typename Family::Options& options) {
-  RecurrentOutputs out;
-  Tensors ys;
-  for (int r = 0; r < in.runs; r++) {
-    const RecurrentOutputs one = Family::twin({in.x, in.run[r], lengths, in.reversed(r)}, options);
-    ys.push_back(one.y);
-    out.last[r] = one.last[0];
-  }
-  out.y = in.runs == 1 ? ys[0] : cat(ys, -1);
-  return out;
-}
 
 // The part of a Family that only names things: its structs and kernels, by stem.
 #define UNROLL_RECURRENT_KERNELS(stem, Stem)                                      \
@@ -148,7 +52,7 @@ struct RecurrentRule {
   static constexpr const char* name = Family::name;
   static constexpr bool has_cell = Family::has_cell;
 
-  /// States [T+1,N,H] of a run, in its own order, and what the kernel saved.
+  /// States of a run, h [T+1,N,P] and c [T+1,N,H] in its own order, and what the kernel saved.
   struct Kept {
     Tensor h, c, saved;
   };
@@ -156,13 +60,14 @@ struct RecurrentRule {
   RecurrentInputs in;
   Kept kept[2];
   Lengths lengths;
-  typename Family::Options options;
+  LayerOptions options;
 
   auto saved() const {
     const auto of = [this](int r) {
       const RunInputs& run = in.run[r];
-      return std::tie(run.h0, run.c0, run.w_ih, run.w_hh, run.b_ih, run.b_hh, kept[r].h, kept[r].c,
-                      kept[r].saved);
+      return std::tie(run.h0, run.c0, run.w_ih, run.w_hh, run.b_ih, run.b_hh, run.w_hr,
+                      run.peephole, run.norm_ih, run.norm_hh, run.norm_c, run.norm_c_bias,
+                      kept[r].h, kept[r].c, kept[r].saved);
     };
     return std::tuple_cat(std::tie(in.x), of(0), of(1));
   }
@@ -171,9 +76,13 @@ struct RecurrentRule {
   static constexpr int states = has_cell ? 2 : 1;
   static constexpr int last(int r) { return 1 + r * states; }
 
+  std::int64_t width(int r) const { return in.run[r].state_width(); }
+
   typename Family::Shape shape(int r, std::int64_t K = 1) const {
-    auto s = Family::shape(options);
+    const LayerOptions own = options_of_run(options, in, Family::gates, r);
+    auto s = Family::shape(in.run[r], own);
     static_cast<RecurrentShape&>(s) = recurrent_shape(name, in, Family::gates, has_cell, lengths);
+    s.options = own.cell;
     s.K = K;
     s.reverse = in.reversed(r);
     return s;
@@ -276,8 +185,8 @@ struct RecurrentRule {
     const Tensor dc_n = has_cell ? dense(s.cotangent(last(r) + 1)) : Tensor();
     typename Family::template Pull<Real> args{};
     set_primal<Real>(r, args);
-    args.dy = dy ? dy.data<Real>() + r * space.H : nullptr;
-    args.dy_stride = in.runs * space.H;
+    args.dy = dy ? dy.data<Real>() + r * width(r) : nullptr;
+    args.dy_stride = in.runs * width(r);
     args.dh_n = data_or_null<Real>(dh_n);
     if constexpr (has_cell) args.dc_n = data_or_null<Real>(dc_n);
 
@@ -294,6 +203,14 @@ struct RecurrentRule {
     place(own[3], args.dw_hh, args.beta_dw_hh);
     place(own[4], args.db_ih, args.beta_db_ih);
     place(own[5], args.db_hh, args.beta_db_hh);
+    if constexpr (requires { args.d_extra; }) {
+      place(own[6], args.d_extra.w_hr, args.beta_extra.w_hr);
+      place(own[7], args.d_extra.peephole, args.beta_extra.peephole);
+      place(own[8], args.d_extra.norm_ih, args.beta_extra.norm_ih);
+      place(own[9], args.d_extra.norm_hh, args.beta_extra.norm_hh);
+      place(own[10], args.d_extra.norm_c, args.beta_extra.norm_c);
+      place(own[11], args.d_extra.norm_c_bias, args.beta_extra.norm_c_bias);
+    }
 
     const Scratch scratch(Family::template sizes<Real>(space).pullback_scratch * sizeof(Real));
     args.scratch = static_cast<Real*>(scratch.data());
@@ -308,7 +225,7 @@ struct RecurrentRule {
     }
     const auto space = shape(0);
     const Tensor dx = dense(s.tangent(0));
-    Tensor dy = empty(directions({space.T, space.N, in.runs * space.H}), in.x.dtype());
+    Tensor dy = empty(directions({space.T, space.N, in.runs * width(0)}), in.x.dtype());
     for (int r = 0; r < in.runs; r++) push_run<Real>(r, directions, s, dx, dy);
     s.set(0, dy);
   }
@@ -329,13 +246,14 @@ struct RecurrentRule {
     args.dw_hh = data_or_null<Real>(v[3]);
     args.db_ih = data_or_null<Real>(v[4]);
     args.db_hh = data_or_null<Real>(v[5]);
+    if constexpr (requires { args.d_extra; }) args.d_extra = extra<Real>(v);
 
-    args.dy = dy.mutable_data<Real>() + r * space.H;
-    args.dy_stride = in.runs * space.H;
-    Tensor dh_n = empty(directions({space.N, space.H}), in.x.dtype()), dc_n;
+    args.dy = dy.mutable_data<Real>() + r * width(r);
+    args.dy_stride = in.runs * width(r);
+    Tensor dh_n = empty(directions({space.N, width(r)}), in.x.dtype()), dc_n;
     args.dh_n = dh_n.mutable_data<Real>();
     if constexpr (has_cell) {
-      dc_n = empty(dh_n.shape(), in.x.dtype());
+      dc_n = empty(directions({space.N, space.H}), in.x.dtype());
       args.dc_n = dc_n.mutable_data<Real>();
     }
     const Scratch scratch(Family::template sizes<Real>(space).pushforward_scratch * sizeof(Real));
@@ -343,6 +261,13 @@ struct RecurrentRule {
     Family::template push<Real>(in.x.device(), space, args);
     s.set(last(r), dh_n);
     if (has_cell) s.set(last(r) + 1, dc_n);
+  }
+
+  // Of a run's operands, or their tangents, those that belong to options of the LSTM.
+  template <class Real, class Run>
+  static LstmExtra<const Real*> extra(const Run& run) {
+    return {data_or_null<Real>(run[6]), data_or_null<Real>(run[7]),  data_or_null<Real>(run[8]),
+            data_or_null<Real>(run[9]), data_or_null<Real>(run[10]), data_or_null<Real>(run[11])};
   }
 
   // What both sweeps read of the forward pass.
@@ -353,12 +278,14 @@ struct RecurrentRule {
     args.w_hh = in.run[r].w_hh.template data<Real>();
     args.h = kept[r].h.template data<Real>();
     if constexpr (has_cell) args.c = kept[r].c.template data<Real>();
+    if constexpr (requires { args.extra; }) args.extra = extra<Real>(in.run[r]);
     if constexpr (requires { args.saved; }) args.saved = data_or_null<Real>(kept[r].saved);
   }
 };
 
-/// [T+1,N,H] with `first` (undefined: zero) at index 0.
-Tensor states_from(const Tensor& first, const RecurrentShape& shape, Dtype dtype, Device device);
+/// [T+1,N,width] with `first` (undefined: zero) at index 0.
+Tensor states_from(const Tensor& first, const RecurrentShape& shape, std::int64_t width,
+                   Dtype dtype, Device device);
 
 template <class Family>
 template <class Real>
@@ -368,10 +295,10 @@ void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool rec
   const Dtype dtype = in.x.dtype();
   const Device device = in.x.device();
   const RecurrentSizes sizes = Family::template sizes<Real>(space);
-  kept[r].h = states_from(run.h0, space, dtype, device);
-  if (has_cell) kept[r].c = states_from(run.c0, space, dtype, device);
+  kept[r].h = states_from(run.h0, space, width(r), dtype, device);
+  if (has_cell) kept[r].c = states_from(run.c0, space, space.H, dtype, device);
   if (recording && sizes.saved) kept[r].saved = empty({sizes.saved}, dtype, device);
-  out.last[r].h = empty({space.N, space.H}, dtype, device);
+  out.last[r].h = empty({space.N, width(r)}, dtype, device);
   typename Family::template Forward<Real> args{};
   args.x = in.x.data<Real>();
   args.w_ih = run.w_ih.template data<Real>();
@@ -380,8 +307,9 @@ void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool rec
   args.b_hh = data_or_null<Real>(run.b_hh);
   args.h = kept[r].h.template mutable_data<Real>();
   args.h_n = out.last[r].h.template mutable_data<Real>();
-  if (out.y) args.y = out.y.mutable_data<Real>() + r * space.H;
-  args.y_stride = in.runs * space.H;
+  if (out.y) args.y = out.y.mutable_data<Real>() + r * width(r);
+  args.y_stride = in.runs * width(r);
+  if constexpr (requires { args.extra; }) args.extra = extra<Real>(run);
   if constexpr (has_cell) {
     out.last[r].c = empty({space.N, space.H}, dtype, device);
     args.c = kept[r].c.template mutable_data<Real>();
@@ -397,7 +325,7 @@ void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool rec
 /// Checks, allocates, runs the forward kernel of each run and records.
 template <class Family>
 RecurrentOutputs run_recurrent(RecurrentInputs in, const Lengths& lengths,
-                               const typename Family::Options& options) {
+                               const LayerOptions& options) {
   const RecurrentShape space =
       recurrent_shape(Family::name, in, Family::gates, Family::has_cell, lengths);
   for (int i = 0; i < in.count(); i++)
@@ -408,7 +336,7 @@ RecurrentOutputs run_recurrent(RecurrentInputs in, const Lengths& lengths,
   const Dtype dtype = rule.in.x.dtype();
   RecurrentOutputs out;
   if (runs > 1 || rule.in.reverse)
-    out.y = empty({space.T, space.N, runs * space.H}, dtype, rule.in.x.device());
+    out.y = empty({space.T, space.N, runs * rule.width(0)}, dtype, rule.in.x.device());
   with_real(dtype, [&](auto type) {
     for (int r = 0; r < runs; r++) rule.template forward_fused<decltype(type)>(r, out, recording);
   });
@@ -424,6 +352,32 @@ RecurrentOutputs run_recurrent(RecurrentInputs in, const Lengths& lengths,
     record(rule, std::span<const Tensor* const>(inputs, std::size_t(rule.in.count())),
            std::span<Tensor* const>(outputs, std::size_t(rule.last(runs))));
   }
+  return out;
+}
+
+/// The same with the cell's options; moves `random`, where there is one and it was used.
+template <class Family>
+RecurrentOutputs run_layer(const RecurrentInputs& in, const Lengths& lengths,
+                           const CellOptions& cell, Random* random,
+                           RnnActivation activation = RnnActivation::tanh) {
+  LayerOptions options = layer_options(Family::name, cell, random);
+  options.activation = activation;
+  const RecurrentOutputs out = run_recurrent<Family>(in, lengths, options);
+  if (random) random->set_counter(options_of_run(options, in, Family::gates, in.runs).cell.counter);
+  return out;
+}
+
+/// The twin of one run, in its own right.
+template <class Family>
+RecurrentOutputs run_layer_twin(const char* op, const RecurrentInputs& in, const Lengths& lengths,
+                                const CellOptions& cell, Random* random,
+                                const CellActivations& activations,
+                                RnnActivation activation = RnnActivation::tanh) {
+  recurrent_shape(op, in, Family::gates, Family::has_cell, lengths);
+  LayerOptions options = layer_options(op, cell, random);
+  options.activation = activation;
+  const RecurrentOutputs out = layer_twin<Family>(in, lengths, options, activations);
+  if (random) random->set_counter(options_of_run(options, in, Family::gates, in.runs).cell.counter);
   return out;
 }
 

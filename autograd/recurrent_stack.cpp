@@ -37,9 +37,9 @@ Tensor dropped(const RecurrentStack& stack, const Tensor& y, Random& random) {
   return dropout(y, stack.dropout, random, {1, y.shape()[1], y.shape()[2]});
 }
 
-RunInputs run_inputs(const Batched& in, const RecurrentWeights& w, int at) {
+RunInputs run_of(const Batched& in, const RecurrentWeights& w, int at) {
   const auto state = [at](const Tensor& s) { return s ? select(s, 0, at) : s; };
-  return {state(in.h_0), state(in.c_0), w.w_ih, w.w_hh, w.b_ih, w.b_hh};
+  return run_inputs(state(in.h_0), state(in.c_0), w);
 }
 
 // [L*D,N,H] of the runs' [N,H]
@@ -65,7 +65,7 @@ StackOutputs run_stack(const char* op, const Tensor& x, const Tensor& h_0, const
     if (at > 0 && random && stack.dropout != 0) y = dropped(stack, y, *random);
     RecurrentInputs inputs{.x = y, .run = {}, .runs = directions};
     for (int r = 0; r < directions; r++)
-      inputs.run[r] = run_inputs(in, stack.weights[std::size_t(at + r)], at + r);
+      inputs.run[r] = run_of(in, stack.weights[std::size_t(at + r)], at + r);
     const RecurrentOutputs out = layer(inputs);
     y = out.y;
     for (int r = 0; r < directions; r++) {

@@ -32,8 +32,20 @@ RnnOut rnn_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
                 const Lengths& lengths = {}, RnnActivation activation = RnnActivation::tanh,
                 bool reverse = false);
 
-/// The layers of a torch.nn.RNN: shapes as RecurrentStack says. Dropout acts where `random` is
-/// given, and advances it. Throws as rnn, and where the weights are not those of whole layers.
+/// The same with every option of the cell: kernels/recurrent.h. Where `random` is given, masks are
+/// drawn, and it is advanced. Throws Error as above, and for options out of range or of another
+/// family.
+RnnOut rnn_layer(const Tensor& x, const Tensor& h_0, const RecurrentWeights& weights,
+                 const CellOptions& cell, const Lengths& lengths = {}, Random* random = nullptr,
+                 RnnActivation activation = RnnActivation::tanh, bool reverse = false);
+RnnOut rnn_layer_twin(const Tensor& x, const Tensor& h_0, const RecurrentWeights& weights,
+                      const CellOptions& cell, const Lengths& lengths = {},
+                      Random* random = nullptr, RnnActivation activation = RnnActivation::tanh,
+                      bool reverse = false, const CellActivations& activations = {});
+
+/// The layers of a torch.nn.RNN: shapes as RecurrentStack says. Dropout and zoneout draw where
+/// `random` is given, and advances it. Throws as rnn, and where the weights are not those of whole
+/// layers.
 RnnOut rnn_stack(const Tensor& x, const Tensor& h_0, const RecurrentStack& stack,
                  const Lengths& lengths = {}, Random* random = nullptr,
                  RnnActivation activation = RnnActivation::tanh);

@@ -64,6 +64,11 @@ struct RecurrentOptions {
   }
 };
 
+// How far a call moves the counter: N P + T N (P + H), whichever masks are on.
+UNROLL_HOST_DEVICE std::uint64_t mask_draws(const RecurrentShape& s, std::int64_t P) {
+  return std::uint64_t(s.N * P + s.T * s.N * (P + s.H));
+}
+
 // Sizes of the buffers that the caller provides, in elements of the real type. All must be aligned
 // to 64 bytes. They depend on the instruction set in use, not on the number of threads.
 struct RecurrentSizes {

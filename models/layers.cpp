@@ -76,29 +76,39 @@ void require_sizes(const std::string& prefix, std::int64_t I, std::int64_t H) {
 }
 
 RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
-                             const std::string& suffix, std::int64_t gates, std::int64_t I,
-                             std::int64_t H, bool bias) {
+                             const std::string& suffix, const RecurrentLayers::Sizes& s) {
   const auto add = [&](const char* name, const Shape& shape) {
     return parameters.add(under(prefix, name) + suffix, shape);
   };
+  const std::int64_t rows = s.gates * s.H;
   RecurrentWeights w;
-  w.w_ih = add("weight_ih", {gates * H, I});
-  w.w_hh = add("weight_hh", {gates * H, H});
-  if (bias) w.b_ih = add("bias_ih", {gates * H}), w.b_hh = add("bias_hh", {gates * H});
+  w.w_ih = add("weight_ih", {rows, s.I});
+  w.w_hh = add("weight_hh", {rows, s.proj_size ? s.proj_size : s.H});
+  if (s.bias) w.b_ih = add("bias_ih", {rows}), w.b_hh = add("bias_hh", {rows});
+  if (s.proj_size) w.w_hr = add("weight_hr", {s.proj_size, s.H});
+  if (s.peephole) w.peephole = add("weight_peephole", {3, s.H});
+  if (s.layer_norm) {
+    w.norm_ih = add("norm_ih", {rows}), w.norm_hh = add("norm_hh", {rows});
+    w.norm_c = add("norm_c", {s.H}), w.norm_c_bias = add("norm_c_bias", {s.H});
+  }
   return w;
 }
 
 RecurrentWeights add_cell(Parameters& parameters, const std::string& prefix, std::int64_t gates,
                           std::int64_t I, std::int64_t H, bool bias) {
   require_sizes(prefix, I, H);
-  return add_weights(parameters, prefix, "", gates, I, H, bias);
+  return add_weights(parameters, prefix, "", {gates, I, H, 1, bias});
 }
 
 void reset_weights(RecurrentWeights& w, Random& random, const RecurrentInit& init) {
-  const std::int64_t H = w.w_hh.shape()[1], rows = w.w_hh.shape()[0];
+  const std::int64_t P = w.w_hh.shape()[1], rows = w.w_hh.shape()[0];
+  const std::int64_t H = w.w_hr ? w.w_hr.shape()[1] : P;
   const double bound = 1 / std::sqrt(static_cast<double>(H));
-  for (Tensor* x : {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh})
+  for (Tensor* x : {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh, &w.w_hr, &w.peephole})
     if (*x) init::uniform(*x, bound, random);
+  for (Tensor* gain : {&w.norm_ih, &w.norm_hh, &w.norm_c})
+    if (*gain) fill(*gain, 1);
+  if (w.norm_c_bias) fill(w.norm_c_bias, 0);
   for (std::int64_t row = 0; init.orthogonal && row < rows; row += H) {
     Tensor gate = view::slice(w.w_hh, 0, row, row + H);
     init::orthogonal(gate, random);
@@ -115,7 +125,8 @@ RecurrentStack stack_of(const Options& options) {
           .bidirectional = options.bidirectional,
           .batch_first = options.batch_first,
           .dropout = options.dropout,
-          .variational = options.variational};
+          .variational = options.variational,
+          .cell = options.cell};
 }
 
 // One step of x [N,I] or [I] from the state s [N,H] or [H]: both with the axes of [1,N,*].
@@ -128,21 +139,23 @@ Tensor like(const Tensor& x, const Tensor& s) { return x.rank() == 1 ? squeeze(s
 }  // namespace
 
 RecurrentLayers::RecurrentLayers(Parameters& parameters, const std::string& prefix,
-                                 std::int64_t gates, std::int64_t I, std::int64_t H,
-                                 std::int64_t num_layers, bool bias, RecurrentStack stack)
+                                 const Sizes& sizes, RecurrentStack stack)
     : stack_(std::move(stack)) {
-  require_sizes(prefix, I, H);
-  if (num_layers < 1)
-    fail(prefix.c_str(), std::to_string(num_layers) + " layers: must be positive");
+  require_sizes(prefix, sizes.I, sizes.H);
+  if (sizes.num_layers < 1)
+    fail(prefix.c_str(), std::to_string(sizes.num_layers) + " layers: must be positive");
+  if (sizes.proj_size < 0)
+    fail(prefix.c_str(), "proj_size is " + std::to_string(sizes.proj_size) + ", not at least 0");
   if (!(stack_.dropout >= 0 && stack_.dropout <= 1))
     fail(prefix.c_str(), "dropout is " + std::to_string(stack_.dropout) + ", not in [0,1]");
   const std::int64_t directions = stack_.bidirectional ? 2 : 1;
-  for (std::int64_t at = 0; at < num_layers * directions; at++) {
+  Sizes own = sizes;
+  for (std::int64_t at = 0; at < sizes.num_layers * directions; at++) {
     const std::int64_t layer = at / directions;
     const std::string suffix =
         "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
-    stack_.weights.push_back(
-        add_weights(parameters, prefix, suffix, gates, layer == 0 ? I : directions * H, H, bias));
+    if (layer > 0) own.I = directions * (sizes.proj_size ? sizes.proj_size : sizes.H);
+    stack_.weights.push_back(add_weights(parameters, prefix, suffix, own));
   }
 }
 
@@ -150,42 +163,47 @@ void RecurrentLayers::reset(Random& random, const RecurrentInit& init) {
   for (RecurrentWeights& w : stack_.weights) reset_weights(w, random, init);
 }
 
-Random* RecurrentLayers::dropout_source(const char* module, Random* random) const {
+Random* RecurrentLayers::source(const char* module, Random* random) const {
   const bool several = stack_.weights.size() > (stack_.bidirectional ? 2 : 1);
-  if (!training_ || !several || stack_.dropout == 0) return nullptr;
+  const CellOptions& cell = stack_.cell;
+  const bool drawn = (several && stack_.dropout != 0) || cell.zoneout_h != 0 ||
+                     cell.zoneout_c != 0 || cell.dropout != 0;
+  if (!training_ || !drawn) return nullptr;
   if (!random)
-    fail(module, "dropout between layers needs a Random in the call; train(false) turns it off");
+    fail(module, "dropout and zoneout need a Random in the call; train(false) turns them off");
   return random;
 }
 
 Rnn::Rnn(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
          RnnOptions options)
-    : layers_(parameters, prefix, 1, I, H, options.num_layers, options.bias, stack_of(options)),
+    : layers_(parameters, prefix, {1, I, H, options.num_layers, options.bias}, stack_of(options)),
       activation_(options.activation) {}
 
 RnnOut Rnn::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0,
                        Random* random) const {
-  return rnn_stack(x, h_0, layers_.stack(), lengths, layers_.dropout_source("Rnn", random),
-                   activation_);
+  return rnn_stack(x, h_0, layers_.stack(), lengths, layers_.source("Rnn", random), activation_);
 }
 
 Lstm::Lstm(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
            LstmOptions options)
-    : layers_(parameters, prefix, 4, I, H, options.num_layers, options.bias, stack_of(options)) {}
+    : layers_(parameters, prefix,
+              {4, I, H, options.num_layers, options.bias, options.proj_size, options.peephole,
+               options.layer_norm},
+              stack_of(options)) {}
 
 LstmOut Lstm::operator()(const Tensor& x, const Lengths& lengths, const LstmState* state,
                          Random* random) const {
   return lstm_stack(x, state ? state->h : Tensor(), state ? state->c : Tensor(), layers_.stack(),
-                    lengths, layers_.dropout_source("Lstm", random));
+                    lengths, layers_.source("Lstm", random));
 }
 
 Gru::Gru(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
          GruOptions options)
-    : layers_(parameters, prefix, 3, I, H, options.num_layers, options.bias, stack_of(options)) {}
+    : layers_(parameters, prefix, {3, I, H, options.num_layers, options.bias}, stack_of(options)) {}
 
 GruOut Gru::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_0,
                        Random* random) const {
-  return gru_stack(x, h_0, layers_.stack(), lengths, layers_.dropout_source("Gru", random));
+  return gru_stack(x, h_0, layers_.stack(), lengths, layers_.source("Gru", random));
 }
 
 RnnCell::RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,

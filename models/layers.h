@@ -84,21 +84,28 @@ class Embedding {
 };
 
 /// The parameters of a recurrent module and how it runs, as torch.nn.RNN, LSTM and GRU have them
-/// in common: for each layer l and direction weight_ih_l<l>, weight_hh_l<l>, bias_ih_l<l> and
-/// bias_hh_l<l>, with _reverse behind them for the second direction.
+/// in common: for each layer l and direction weight_ih_l<l>, weight_hh_l<l>, bias_ih_l<l>,
+/// bias_hh_l<l> and, with a projection, weight_hr_l<l>, with _reverse behind them for the second
+/// direction. Options that PyTorch does not have add weight_peephole_l<l> [3,H], norm_ih_l<l>,
+/// norm_hh_l<l> [4H], norm_c_l<l> and norm_c_bias_l<l> [H].
 class RecurrentLayers {
  public:
-  /// `stack` without its weights. Throws Error for sizes or layers below 1, or dropout outside
-  /// [0,1].
-  RecurrentLayers(Parameters& parameters, const std::string& prefix, std::int64_t gates,
-                  std::int64_t I, std::int64_t H, std::int64_t num_layers, bool bias,
+  struct Sizes {
+    std::int64_t gates, I, H, num_layers;
+    bool bias;
+    std::int64_t proj_size = 0;  // 0: no projection
+    bool peephole = false, layer_norm = false;
+  };
+  /// `stack` without its weights. Throws Error for sizes or layers below 1, a negative proj_size,
+  /// or dropout outside [0,1].
+  RecurrentLayers(Parameters& parameters, const std::string& prefix, const Sizes& sizes,
                   RecurrentStack stack);
   void reset(Random& random, const RecurrentInit& init);
   void train(bool on) { training_ = on; }
 
   const RecurrentStack& stack() const { return stack_; }
-  /// `random` where dropout acts, else null. Throws Error where it acts and there is none.
-  Random* dropout_source(const char* module, Random* random) const;
+  /// `random` where something is drawn, else null. Throws Error where it is and there is none.
+  Random* source(const char* module, Random* random) const;
 
  private:
   RecurrentStack stack_;
@@ -107,7 +114,8 @@ class RecurrentLayers {
 
 // The options of the modules are PyTorch's: D = 2 directions where bidirectional, else 1. Dropout
 // acts between layers while training (the default; see train()) and needs a Random in the call;
-// `variational` draws one mask for all steps of a sequence.
+// `variational` draws one mask for all steps of a sequence. `cell` is what PyTorch does not have:
+// its dropout acts while training too, and its zoneout is random then, and blends else.
 
 struct RnnOptions {
   RnnActivation activation = RnnActivation::tanh;
@@ -116,6 +124,7 @@ struct RnnOptions {
   bool bidirectional = false, batch_first = false;
   double dropout = 0;
   bool variational = false;
+  CellOptions cell = {};
 };
 
 /// torch.nn.RNN; `identity` makes it linear.
@@ -124,7 +133,7 @@ class Rnn {
   Rnn(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
       RnnOptions options = {});
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
-  /// Whether dropout acts.
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
   /// x [T,N,I], [N,T,I] where batch_first, or [T,I]; y as x, D*H wide; states [L*D,N,H], without
   /// a batch [L*D,H].
@@ -142,6 +151,9 @@ struct LstmOptions {
   bool bidirectional = false, batch_first = false;
   double dropout = 0;
   bool variational = false;
+  CellOptions cell = {};
+  std::int64_t proj_size = 0;  // 0: no projection
+  bool peephole = false, layer_norm = false;
 };
 /// Shapes as those of the h_0 and c_0 of the call.
 struct LstmState {
@@ -169,6 +181,7 @@ struct GruOptions {
   bool bidirectional = false, batch_first = false;
   double dropout = 0;
   bool variational = false;
+  CellOptions cell = {};
 };
 
 /// torch.nn.GRU.

@@ -12,11 +12,7 @@ namespace {
 using Names = std::vector<std::string>;
 
 void require_plain(const Node& n) {
-  if (n.has("clip")) unsupported(n.op + " with clip: not in this version");
   if (n.get("input_forget", 0)) unsupported(n.op + " with input_forget: not in this version");
-  if (n.op == "LSTM" && n.input(7)) unsupported("LSTM with peepholes: not in this version");
-  if (n.op == "GRU" && !n.get("linear_before_reset", 0))
-    unsupported("GRU with the reset before the product: not in this version");
 }
 
 // The activations of one direction.
@@ -27,9 +23,11 @@ Names activations_of(const Node& n, std::size_t direction, const Names& standard
   return {first, first + std::ptrdiff_t(standard.size())};
 }
 
-void require_activations(const Node& n, std::size_t direction, const Names& standard) {
-  if (activations_of(n, direction, standard) != standard)
-    unsupported(n.op + " with other activations: not in this version");
+Tensor (*activation(const Node& n, const std::string& name))(const Tensor&) {
+  static const std::map<std::string, Tensor (*)(const Tensor&)> known = {
+      {"Sigmoid", sigmoid}, {"Tanh", tanh}, {"Relu", relu}, {"Softplus", softplus}};
+  if (!known.count(name)) unsupported(n.op + " with " + name + ": not in this version");
+  return known.at(name);
 }
 
 // Blocks of rows of x [G*H, ...] in another order.
@@ -42,7 +40,9 @@ Tensor blocks(const Tensor& x, const Ints& order) {
 }
 
 struct Cell {
-  Tensor x, h0, c0, w_ih, w_hh, b_ih, b_hh;
+  Tensor x, h0, c0;
+  RecurrentWeights weights;
+  CellOptions options;
   Lengths lengths;
 };
 
@@ -54,43 +54,65 @@ Cell cell_of(const Node& n, int direction, const Ints& order) {
   Cell c{.x = batch_first ? transpose(n.in[0], 0, 1) : n.in[0],
          .h0 = state(5),
          .c0 = state(6),
-         .w_ih = blocks(select(n.in[1], 0, direction), order),
-         .w_hh = blocks(select(n.in[2], 0, direction), order),
-         .b_ih = {},
-         .b_hh = {},
+         .weights = {blocks(select(n.in[1], 0, direction), order),
+                     blocks(select(n.in[2], 0, direction), order)},
+         .options = {.clip = n.get("clip", 0.0)},
          .lengths = {}};
   if (const Tensor b = n.input(3)) {
     const std::int64_t half = b.shape()[1] / 2;
-    c.b_ih = blocks(slice(select(b, 0, direction), 0, 0, half), order);
-    c.b_hh = blocks(slice(select(b, 0, direction), 0, half, 2 * half), order);
+    c.weights.b_ih = blocks(slice(select(b, 0, direction), 0, 0, half), order);
+    c.weights.b_hh = blocks(slice(select(b, 0, direction), 0, half, 2 * half), order);
   }
   if (const Tensor lengths = n.input(4)) c.lengths = Lengths(to_vector<std::int64_t>(lengths));
   return c;
 }
 
-// y and the states of one direction.
-Tensors run_direction(const Node& n, int direction, bool reverse) {
-  const auto at = static_cast<std::size_t>(direction);
-  if (n.op == "LSTM") {
-    require_activations(n, at, {"Sigmoid", "Tanh", "Tanh"});
-    const Cell c = cell_of(n, direction, {0, 2, 3, 1});
-    const LstmOut out = lstm(c.x, c.h0, c.c0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, reverse);
-    return {out.y, out.h_n, out.c_n};
+// y and the states of one direction. Other activations than the standard ones run on the twins.
+Tensors run_lstm(const Node& n, int direction, bool reverse) {
+  const Names names = activations_of(n, std::size_t(direction), {"Sigmoid", "Tanh", "Tanh"});
+  Cell c = cell_of(n, direction, {0, 2, 3, 1});
+  if (const Tensor p = n.input(7)) {
+    const std::int64_t H = p.shape()[1] / 3;
+    c.weights.peephole = reshape(blocks(select(p, 0, direction), {0, 2, 1}), {3, H});
   }
-  if (n.op == "GRU") {
-    require_activations(n, at, {"Sigmoid", "Tanh"});
-    const Cell c = cell_of(n, direction, {1, 0, 2});
-    const GruOut out = gru(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, reverse);
-    return {out.y, out.h_n};
-  }
-  static const std::map<std::string, RnnActivation> known = {{"Tanh", RnnActivation::tanh},
-                                                             {"Relu", RnnActivation::relu}};
-  const std::string name = activations_of(n, at, {"Tanh"})[0];
-  if (!known.count(name)) unsupported("RNN with " + name + ": not in this version");
-  const Cell c = cell_of(n, direction, {0});
-  const RnnOut out =
-      rnn(c.x, c.h0, c.w_ih, c.w_hh, c.b_ih, c.b_hh, c.lengths, known.at(name), reverse);
+  const LstmOut out =
+      names == Names{"Sigmoid", "Tanh", "Tanh"}
+          ? lstm_layer(c.x, c.h0, c.c0, c.weights, c.options, c.lengths, nullptr, reverse)
+          : lstm_layer_twin(
+                c.x, c.h0, c.c0, c.weights, c.options, c.lengths, nullptr, reverse,
+                {activation(n, names[0]), activation(n, names[1]), activation(n, names[2])});
+  return {out.y, out.h_n, out.c_n};
+}
+
+Tensors run_gru(const Node& n, int direction, bool reverse) {
+  const Names names = activations_of(n, std::size_t(direction), {"Sigmoid", "Tanh"});
+  Cell c = cell_of(n, direction, {1, 0, 2});
+  c.options.reset_first = !n.get("linear_before_reset", 0);
+  const GruOut out =
+      names == Names{"Sigmoid", "Tanh"}
+          ? gru_layer(c.x, c.h0, c.weights, c.options, c.lengths, nullptr, reverse)
+          : gru_layer_twin(c.x, c.h0, c.weights, c.options, c.lengths, nullptr, reverse,
+                           {activation(n, names[0]), activation(n, names[1]), {}});
   return {out.y, out.h_n};
+}
+
+Tensors run_rnn(const Node& n, int direction, bool reverse) {
+  const std::string name = activations_of(n, std::size_t(direction), {"Tanh"})[0];
+  const Cell c = cell_of(n, direction, {0});
+  const bool fused = name == "Tanh" || name == "Relu";
+  const RnnActivation fused_activation = name == "Relu" ? RnnActivation::relu : RnnActivation::tanh;
+  const RnnOut out = fused
+                         ? rnn_layer(c.x, c.h0, c.weights, c.options, c.lengths, nullptr,
+                                     fused_activation, reverse)
+                         : rnn_layer_twin(c.x, c.h0, c.weights, c.options, c.lengths, nullptr,
+                                          fused_activation, reverse, {{}, activation(n, name), {}});
+  return {out.y, out.h_n};
+}
+
+Tensors run_direction(const Node& n, int direction, bool reverse) {
+  if (n.op == "LSTM") return run_lstm(n, direction, reverse);
+  if (n.op == "GRU") return run_gru(n, direction, reverse);
+  return run_rnn(n, direction, reverse);
 }
 
 // Y [T,D,N,H] and states [D,N,H]; batch first: [N,T,D,H] and [N,D,H].

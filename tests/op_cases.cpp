@@ -130,6 +130,7 @@ const std::vector<OpCase>& op_cases() {
     add_recurrent_cases(cases);
     add_attention_cases(cases);
     add_layer_cases(cases);
+    add_recurrent_option_cases(cases);
     return cases;
   }();
   return all;

@@ -108,6 +108,7 @@ void add_loss_cases(std::vector<OpCase>& cases);
 void add_recurrent_cases(std::vector<OpCase>& cases);
 void add_attention_cases(std::vector<OpCase>& cases);
 void add_layer_cases(std::vector<OpCase>& cases);
+void add_recurrent_option_cases(std::vector<OpCase>& cases);
 
 /// The checks, op_checks.cpp. "" where all is well.
 std::string check_value(const OpCase& c);         // float64 against the reference, float32, shape

@@ -16,13 +16,13 @@ RecurrentStack stack_of(const File& file, const Json& spec) {
     for (int d = 0; d < (stack.bidirectional ? 2 : 1); d++) {
       const std::string suffix = "_l" + std::to_string(layer) + (d == 1 ? "_reverse" : "");
       stack.weights.push_back({file.param("weight_ih" + suffix), file.param("weight_hh" + suffix),
-                               file.param("bias_ih" + suffix), file.param("bias_hh" + suffix)});
+                               file.param("bias_ih" + suffix), file.param("bias_hh" + suffix),
+                               file.param("weight_hr" + suffix)});
     }
   return stack;
 }
 
 Named recurrent(const std::string& module, const File& file, const Json& spec) {
-  if (spec.value("proj_size", 0) != 0) unsupported("projection: not in this version");
   Lengths lengths;
   if (const Tensor given = file.input("lengths")) lengths = Lengths(to_vector<std::int64_t>(given));
   const Tensor x = file.input("x"), h0 = file.input("h0"), c0 = file.input("c0");

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <limits>
-#include <ostream>
 #include <string>
 #include <vector>
 
@@ -12,8 +11,6 @@
 #include "tests/recurrent_steps_harness.h"
 
 namespace unroll::testing {
-
-void PrintTo(const StepsProblem& p, std::ostream* out) { *out << p.name; }
 
 namespace {
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 
 #include "core/random.h"
@@ -29,6 +30,8 @@ struct StepsProblem {
   std::int64_t gates() const { return gates_of(cell); }
   bool has_cell() const { return cell == Cell::lstm; }
 };
+
+inline void PrintTo(const StepsProblem& p, std::ostream* out) { *out << p.name; }
 
 template <class Number>
 struct StepsInputs {
