@@ -37,7 +37,7 @@ template <class Number>
 struct StepsInputs {
   std::vector<Number> x, w_ih, w_hh, b_ih, b_hh, h0, c0;
   std::vector<Number> w_hr, peephole, norm_ih, norm_hh, norm_c, norm_c_bias;
-  static constexpr int count = 13, parameters[] = {1, 2, 3, 4, 7, 8, 9, 10, 11, 12};
+  static constexpr int count = 13, parameters[10] = {1, 2, 3, 4, 7, 8, 9, 10, 11, 12};
   std::vector<std::vector<Number>*> all() {
     return {&x,    &w_ih,     &w_hh,    &b_ih,    &b_hh,   &h0,         &c0,
             &w_hr, &peephole, &norm_ih, &norm_hh, &norm_c, &norm_c_bias};
