@@ -18,7 +18,7 @@
 #include "core/lengths.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// Both broadcast to the scores, and may be given together.
 struct AttentionMask {

@@ -10,9 +10,10 @@
 #include <functional>
 #include <string>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct GradcheckReport {
   double pull = 0;      // worst |pulled - difference| / largest entry of that gradient

@@ -10,7 +10,7 @@
 #include "core/lengths.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct GruOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding

@@ -9,7 +9,7 @@
 #include "core/lengths.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct LstmOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding

@@ -18,7 +18,7 @@
 #include "core/lengths.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 // ---- elementwise, y = f(x), any shape
 Tensor neg(const Tensor& x);

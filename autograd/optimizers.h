@@ -13,9 +13,10 @@
 #include <vector>
 
 #include "autograd/parameters.h"
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// What an optimiser remembers: named tensors and the number of steps done.
 struct OptimizerState {

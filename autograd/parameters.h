@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class Parameters {
  public:

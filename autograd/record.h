@@ -23,9 +23,10 @@
 #include <utility>
 
 #include "autograd/tape.h"
+#include "core/export.h"
 #include "core/memory.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 namespace detail {
 

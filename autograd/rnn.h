@@ -11,7 +11,7 @@
 #include "core/tensor.h"
 #include "kernels/rnn.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct RnnOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding

@@ -18,9 +18,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class Parameters;
 

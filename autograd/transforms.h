@@ -10,9 +10,10 @@
 
 #include "autograd/ops.h"
 #include "autograd/record.h"
+#include "core/export.h"
 #include "core/view.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 namespace detail {
 /// dy/dx of one recording by pulls or pushes of unit directions, whichever are fewer.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "models/windows.h"
 
@@ -95,17 +94,7 @@ Model::Model(const RunConfig& config)
 
 Model Model::load(const RunConfig& config, const std::string& directory) {
   Model model(config);
-  const std::string best = (std::filesystem::path(directory) / "model.safetensors").string();
-  if (std::filesystem::exists(best)) {
-    load_model(best, *model.parameters);
-    return model;
-  }
-  if (!has_checkpoint(directory))
-    throw Error(directory + " has neither model.safetensors nor a checkpoint yet; train first: " +
-                "unroll train --out " + directory + " --resume");
-  OptimizerState ignored;
-  const TrainState state = load_checkpoint(directory, *model.parameters, ignored);
-  if (state.has_best) copy_into(model.parameters->mutable_flat(), state.best_parameters);
+  load_best(directory, *model.parameters);
   return model;
 }
 

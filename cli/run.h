@@ -46,8 +46,7 @@ struct Data {
 struct Model {
   /// Drawn with the config's seed.
   explicit Model(const RunConfig& config);
-  /// Holds the best parameters of the run: of model.safetensors, or, before the run is finished,
-  /// of its checkpoint. Throws Error where there are neither.
+  /// Holds the best parameters of the run; see load_best.
   static Model load(const RunConfig& config, const std::string& directory);
 
   std::unique_ptr<Parameters> parameters;

@@ -61,7 +61,9 @@ function(unroll_library target)
   endif()
 
   add_library(unroll::${arg_EXPORT_NAME} ALIAS ${target})
-  set_target_properties(${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME})
+  # Versions promise no binary compatibility beyond their patch level.
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${arg_EXPORT_NAME}
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   target_compile_features(${target} ${scope} cxx_std_20)
   target_include_directories(${target} ${scope}
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>

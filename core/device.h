@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <string>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 enum class DeviceKind : std::uint8_t { cpu, cuda, sim };
 

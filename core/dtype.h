@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/half.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 enum class Dtype : std::uint8_t { float32, float64, int64, boolean, float16, bfloat16 };
 

@@ -10,7 +10,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 class Error : public std::runtime_error {
  public:

@@ -13,9 +13,10 @@
 #include <memory>
 #include <span>
 
+#include "core/export.h"
 #include "core/memory.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// What a kernel sees of Lengths. Null pointers: every sequence has T steps.
 struct LengthsView {

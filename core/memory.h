@@ -13,7 +13,10 @@
 #include <cstdint>
 #include <vector>
 
-namespace unroll::memory {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
+namespace memory {
 
 struct Stats {
   std::int64_t live = 0;    // bytes handed out now
@@ -48,4 +51,5 @@ struct Allocator {
 template <class T>
 using Vector = std::vector<T, Allocator<T>>;
 
-}  // namespace unroll::memory
+}  // namespace memory
+}  // namespace unroll

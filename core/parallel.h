@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <functional>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 /// Threads that the next kernel call may use: OpenMP's setting (OMP_NUM_THREADS), 1 without OpenMP.
 int num_threads() noexcept;

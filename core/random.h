@@ -13,9 +13,10 @@
 #include <array>
 #include <cstdint>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// One block of Philox4x32-10: 128 bits of counter, 64 bits of key.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 class Shape {
  public:

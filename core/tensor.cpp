@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "core/memory.h"
 
@@ -76,6 +77,8 @@ namespace detail {
 void destroy(TensorNode* node) noexcept {
   TensorNode* const storage = node->storage;
   const std::size_t bytes = node->bytes;
+  const std::unique_ptr<Foreign> foreign(node->foreign);
+  if (foreign && foreign->release) foreign->release();
   node->~TensorNode();
   memory::deallocate(node, bytes);
   if (storage != node && storage->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
@@ -99,6 +102,12 @@ void Tensor::wrong_type(Dtype wanted) const {
   if (!node_) fail("data", "the tensor is undefined");
   fail("data", std::string("the tensor holds ") + name(dtype()) + ", not " + name(wanted) +
                    "; convert with to()");
+}
+
+void Tensor::require_writable() const {
+  if (is_read_only())
+    fail("mutable_data", std::string("the memory of this ") + name(dtype()) + " tensor " +
+                             to_string(shape()) + " is read-only; copy it first");
 }
 
 double Tensor::item(std::initializer_list<std::int64_t> index) const {

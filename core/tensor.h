@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <span>
 #include <string>
@@ -21,12 +22,19 @@
 
 #include "core/device.h"
 #include "core/dtype.h"
+#include "core/export.h"
 #include "core/memory.h"
 #include "core/shape.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 namespace detail {
+
+/// Memory that is not the tensor's own (core/blob.h); kept by the node that shows all of it.
+struct Foreign {
+  std::function<void()> release;  // runs with the last handle or view; may be empty
+  bool read_only = false;
+};
 
 /// A tensor's one allocation: this header, then (for fresh tensors) the elements, 64-byte aligned.
 /// A view's node owns a count on the node whose allocation holds the elements.
@@ -43,6 +51,7 @@ struct TensorNode {
   Dtype dtype;
   Device device;
   Shape shape, strides;
+  Foreign* foreign = nullptr;  // of a storage whose elements lie elsewhere
 };
 
 void destroy(TensorNode* node) noexcept;
@@ -89,17 +98,22 @@ class Tensor {
     require_type(dtype_of<T>());
     return reinterpret_cast<const T*>(node_->data);
   }
-  /// First element, for writing: bumps the version. The only door for writing.
+  /// First element, for writing: bumps the version. The only door for writing. Throws Error as
+  /// data(), and where the memory is somebody else's and read-only (core/blob.h).
   template <class T>
   T* mutable_data() {
     require_type(dtype_of<T>());
-    bump_version();
-    return reinterpret_cast<T*>(node_->data);
+    return reinterpret_cast<T*>(mutable_raw_data());
   }
   const void* raw_data() const noexcept { return node_->data; }
-  void* mutable_raw_data() noexcept {
+  void* mutable_raw_data() {
+    if (node_->storage->foreign) require_writable();
     bump_version();
     return node_->data;
+  }
+  /// True where the elements may not be written.
+  bool is_read_only() const noexcept {
+    return node_->storage->foreign && node_->storage->foreign->read_only;
   }
 
   /// The element at an index, or the only element, as a double. Throws Error where the index does
@@ -113,9 +127,9 @@ class Tensor {
   }
   /// Identity: equal only for handles to one and the same tensor; never reused.
   std::uint64_t id() const noexcept { return node_->id; }
-  /// True where no other handle and no view shares the elements.
+  /// True where no other handle and no view shares the elements, nor whoever lent their memory.
   bool is_sole_owner() const noexcept {
-    return node_->refs.load(std::memory_order_acquire) == 1 &&
+    return !node_->storage->foreign && node_->refs.load(std::memory_order_acquire) == 1 &&
            (node_->storage == node_ || node_->storage->refs.load(std::memory_order_acquire) == 1);
   }
   /// True where both share one storage.
@@ -140,6 +154,7 @@ class Tensor {
     if (!node_ || node_->dtype != wanted) wrong_type(wanted);
   }
   [[noreturn]] void wrong_type(Dtype wanted) const;
+  void require_writable() const;
 
   detail::TensorNode* node_ = nullptr;
 };

@@ -7,9 +7,11 @@
 // keeps the storage alive. All throw Error, naming the function, for axes or sizes that do not fit.
 #pragma once
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll::view {
+namespace UNROLL_API unroll {
+namespace view {
 
 /// Any shape and strides (elements) from an offset relative to x's first element. The caller
 /// answers for the bounds.
@@ -36,4 +38,5 @@ Shape infer_shape(const char* op, std::int64_t numel, const Shape& shape);
 /// else a copy.
 Tensor reshape(const Tensor& x, const Shape& shape);
 
-}  // namespace unroll::view
+}  // namespace view
+}  // namespace unroll

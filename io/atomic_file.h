@@ -15,7 +15,9 @@
 #include <string>
 #include <string_view>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 class AtomicFile {
  public:

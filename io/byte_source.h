@@ -14,8 +14,9 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/export.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class ByteSource {
  public:

@@ -20,9 +20,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 namespace detail {
 class CsvRows;

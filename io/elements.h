@@ -11,10 +11,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/export.h"
 #include "core/tensor.h"
 #include "io/byte_source.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 enum class Element : std::uint8_t {
   boolean,

@@ -13,9 +13,10 @@
 #include <string>
 #include <string_view>
 
+#include "core/export.h"
 #include "io/byte_source.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class InputFile final : public ByteSource {
  public:

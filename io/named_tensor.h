@@ -3,9 +3,10 @@
 
 #include <string>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct NamedTensor {
   std::string name;

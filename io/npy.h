@@ -15,9 +15,10 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct NpyInfo {
   std::string dtype;  // as the file says it: "<f4"

@@ -16,10 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "io/named_tensor.h"
 #include "io/npy.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// One array of a file.
 struct NpzEntry {

@@ -18,10 +18,11 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "core/tensor.h"
 #include "io/named_tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct Safetensors {
   std::vector<NamedTensor> tensors;  // in the order of the header

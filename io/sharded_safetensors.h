@@ -12,9 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "io/safetensors.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct ShardedEntry {
   std::string name;   // of the tensor

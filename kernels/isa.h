@@ -10,7 +10,9 @@
 // any thread.
 #pragma once
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 enum class Isa { base, avx2, avx512 };
 

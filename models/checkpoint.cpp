@@ -9,6 +9,7 @@
 #include "core/view.h"
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
+#include "models/weights.h"
 
 namespace unroll {
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr const char* kConfig = "config.json";
 constexpr int kFormat = 1;  // of config.json
+constexpr const char* kModel = "model.safetensors";
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 constexpr const char* kOptimizer = "optimizer.";
 constexpr const char* kBest = "best.parameters";
@@ -141,25 +143,6 @@ TrainOptions train_from(const Members& j) {
   return t;
 }
 
-// Writes `source`, of any real dtype, into parameter `name`.
-void assign(const std::string& path, const std::string& name, Tensor target, const Tensor& source) {
-  if (!(source.shape() == target.shape()))
-    fail("load", path + ": " + name + " is " + to_string(source.shape()) + " but the model has " +
-                     to_string(target.shape()));
-  if (!is_real(source.dtype()) && !is_half(source.dtype()))
-    fail("load", path + ": " + name + " holds no real numbers");
-  copy_into(target, cast_copy(source, target.dtype()));
-}
-
-void assign_all(const std::string& path, const Safetensors& file, Parameters& parameters) {
-  for (std::size_t i = 0; i < parameters.names().size(); i++) {
-    const std::string& name = parameters.names()[i];
-    const Tensor* source = file.find(name);
-    if (!source) fail("load", path + " has no tensor " + name + "; is it of another model?");
-    assign(path, name, parameters.tensors()[i], *source);
-  }
-}
-
 }  // namespace
 
 void save_config(const std::string& directory, const RunConfig& c) {
@@ -259,7 +242,7 @@ TrainState load_checkpoint(const std::string& directory, Parameters& parameters,
   } catch (const Json::exception& e) {
     fail("load", path + " lacks something: " + e.what());
   }
-  assign_all(path, file, parameters);
+  assign_weights(path, file.tensors, parameters);
   optimizer.entries.clear();
   const std::string prefix = kOptimizer;
   for (const auto& [name, tensor] : file.tensors)
@@ -270,6 +253,17 @@ TrainState load_checkpoint(const std::string& directory, Parameters& parameters,
       fail("load", path + ": " + kBest + " does not fit the model");
   }
   return state;
+}
+
+void load_best(const std::string& directory, Parameters& parameters) {
+  const std::string best = in(directory, kModel);
+  if (std::filesystem::exists(best)) return load_model(best, parameters);
+  if (!has_checkpoint(directory))
+    throw Error(directory + " has neither model.safetensors nor a checkpoint yet; train first: " +
+                "unroll train --out " + directory + " --resume");
+  OptimizerState ignored;
+  const TrainState state = load_checkpoint(directory, parameters, ignored);
+  if (state.has_best) copy_into(parameters.mutable_flat(), state.best_parameters);
 }
 
 bool has_checkpoint(const std::string& directory) {
@@ -291,7 +285,7 @@ void save_model(const std::string& path, const Parameters& parameters, const Ten
 }
 
 void load_model(const std::string& path, Parameters& parameters) {
-  assign_all(path, read_safetensors(path), parameters);
+  assign_weights(path, read_safetensors(path).tensors, parameters);
 }
 
 }  // namespace unroll

@@ -14,9 +14,10 @@
 
 #include "autograd/optimizers.h"
 #include "autograd/parameters.h"
+#include "core/export.h"
 #include "models/reconstruction.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// How training goes.
 struct TrainOptions {
@@ -68,6 +69,9 @@ void save_checkpoint(const std::string& directory, const Parameters& parameters,
 TrainState load_checkpoint(const std::string& directory, Parameters& parameters,
                            OptimizerState& optimizer);
 bool has_checkpoint(const std::string& directory);
+/// The best parameters of the run: of model.safetensors, or, before the run is finished, of its
+/// checkpoint. Throws Error where there are neither.
+void load_best(const std::string& directory, Parameters& parameters);
 
 /// Parameters under their names; `flat` [P] replaces the current values where it is defined.
 void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat = {});

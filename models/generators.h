@@ -15,10 +15,11 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "core/random.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class Task {
  public:

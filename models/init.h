@@ -5,10 +5,12 @@
 //   init::orthogonal(w_hh, random);
 #pragma once
 
+#include "core/export.h"
 #include "core/random.h"
 #include "core/tensor.h"
 
-namespace unroll::init {
+namespace UNROLL_API unroll {
+namespace init {
 
 /// U(-bound, bound).
 void uniform(Tensor& x, double bound, Random& random);
@@ -17,4 +19,5 @@ void uniform(Tensor& x, double bound, Random& random);
 /// & Ganguli 2014; Mezzadri 2007), times `gain`. Throws Error unless x is a matrix.
 void orthogonal(Tensor& x, Random& random, double gain = 1);
 
-}  // namespace unroll::init
+}  // namespace init
+}  // namespace unroll

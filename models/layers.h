@@ -20,10 +20,11 @@
 #include "autograd/lstm.h"
 #include "autograd/parameters.h"
 #include "autograd/rnn.h"
+#include "core/export.h"
 #include "core/lengths.h"
 #include "core/random.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// How reset() draws a recurrent layer's parameters.
 struct RecurrentInit {

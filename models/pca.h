@@ -9,9 +9,10 @@
 
 #include <cstdint>
 
+#include "core/export.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class Pca {
  public:

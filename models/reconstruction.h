@@ -16,9 +16,10 @@
 #include <variant>
 #include <vector>
 
+#include "core/export.h"
 #include "models/layers.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 enum class Cell : std::uint8_t { linear, tanh, relu, lstm, gru };
 

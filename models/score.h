@@ -11,11 +11,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/export.h"
 #include "core/lengths.h"
 #include "core/tensor.h"
 #include "models/reconstruction.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 class Score {
  public:

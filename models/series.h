@@ -12,10 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "core/tensor.h"
 #include "io/csv.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct Series {
   Tensor values;                   // [T,C] float64, all finite

@@ -16,9 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "core/export.h"
 #include "models/reconstruction.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct T1Options {
   std::vector<std::string> tasks;  // of Task::names(); empty: all

@@ -16,11 +16,12 @@
 
 #include "autograd/optimizers.h"
 #include "autograd/tape.h"
+#include "core/export.h"
 #include "models/checkpoint.h"
 #include "models/reconstruction.h"
 #include "models/windows.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 using BatchSource = std::function<Batch(std::int64_t step)>;
 

@@ -14,11 +14,12 @@
 #include <span>
 #include <vector>
 
+#include "core/export.h"
 #include "core/lengths.h"
 #include "core/random.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// The windows of `length` steps that begin at 0, stride, 2 stride, ...: a view [count,length,C] of
 /// a series [T,C]. Throws Error where the series is shorter than one window.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formats every tracked C++ file; with --check, names what would change and fails. Versions of
+# Formats every tracked C and C++ file; with --check, names what would change and fails. Versions of
 # clang-format differ, so it is always 14.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -12,4 +12,4 @@ has_command $formatter || need_packages clang-format-14
 cd "$root"
 arguments=(-i)
 [ "${1:-}" = --check ] && arguments=(--dry-run -Werror)
-git ls-files -z '*.cpp' '*.h' '*.cu' '*.cuh' | xargs -0 -r "$formatter" "${arguments[@]}"
+git ls-files -z '*.c' '*.cpp' '*.h' '*.cu' '*.cuh' | xargs -0 -r "$formatter" "${arguments[@]}"

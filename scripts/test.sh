@@ -3,7 +3,8 @@
 # missing on Debian and Ubuntu.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev libgtest-dev
+need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev libgtest-dev \
+  python3-numpy
 
 say "building (in $build_dir)"
 options=(-DUNROLL_CLI=ON -DUNROLL_TESTS=ON -DUNROLL_EXAMPLES=ON)

@@ -1,6 +1,6 @@
 // The direction of includes, as docs/design.md draws it:
 //
-//   core <- kernels <- autograd <- models <- inversion <- cli;   io sits on core
+//   core <- kernels <- autograd <- models <- inversion <- cli, capi;   io sits on core
 //
 // Each rule is a case of `breach`; the tests below it break each rule once, to show that it can
 // fail.
@@ -22,18 +22,19 @@ namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 6> kStack = {"core",   "kernels",   "autograd",
                                                     "models", "inversion", "cli"};
-constexpr std::array<std::string_view, 11> kFolders = {"core",     "io",     "kernels",   "cuda",
-                                                       "autograd", "models", "inversion", "cli",
-                                                       "bench",    "tests",  "examples"};
+constexpr std::array<std::string_view, 12> kFolders = {
+    "core",      "io",  "kernels", "cuda",  "autograd", "models",
+    "inversion", "cli", "capi",    "bench", "tests",    "examples"};
 
 template <size_t N>
 bool is_one_of(const std::array<std::string_view, N>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Height of a folder in the stack, or -1 when it is beside it.
+// Height of a folder in the stack, or -1 when it is beside it. The C interface is as high as the
+// command.
 int height(std::string_view folder) {
-  const auto it = std::find(kStack.begin(), kStack.end(), folder);
+  const auto it = std::find(kStack.begin(), kStack.end(), folder == "capi" ? "cli" : folder);
   return it == kStack.end() ? -1 : static_cast<int>(it - kStack.begin());
 }
 
@@ -89,7 +90,20 @@ std::string breach(const std::string& path, const std::string& target) {
   if (to == "io")
     return height(from) >= height("models") ? "" : "the engine does not know of files";
   if (height(to) < 0) return "the product does not include " + to + "/";
-  return height(to) < height(from) ? "" : from + "/ lies below " + to + "/";
+  return height(to) < height(from) ? "" : from + "/ does not lie above " + to + "/";
+}
+
+// Why a line of the file at `path` hides from a shared library what users call; empty when it does
+// not. What is in kernels and in namespace detail is not for users.
+std::string hides(const std::string& path, const std::string& line) {
+  static constexpr std::array<std::string_view, 5> kPublic = {"core", "io", "autograd", "models",
+                                                              "inversion"};
+  static const std::regex hidden("namespace unroll(::(\\w+))? \\{.*");
+  std::smatch match;
+  if (!is_one_of(kPublic, top_folder(path)) || !is_header(path) ||
+      !std::regex_match(line, match, hidden) || match[2] == "detail")
+    return "";
+  return "say namespace UNROLL_API unroll { (core/export.h)";
 }
 
 // One "path:line: reason" for each breach in the text of a file.
@@ -100,6 +114,8 @@ std::vector<std::string> breaches(const std::string& path, const std::string& te
   std::string line;
   std::smatch match;
   for (int number = 1; std::getline(lines, line); ++number) {
+    if (const std::string why = hides(path, line); !why.empty())
+      found.push_back(path + ":" + std::to_string(number) + ": " + why);
     if (!std::regex_match(line, match, include)) continue;
     const std::string reason = breach(path, match[1]);
     if (reason.empty()) continue;
@@ -152,6 +168,11 @@ TEST(IncludeDirection, EachRuleCanFail) {
       {"models/trainer.cpp", "#include \"cli/progress.h\""},
       {"inversion/verdict.cpp", "  #  include \"cli/progress.h\"  // why"},
       {"io/npy.cpp", "#include \"kernels/matmul.h\""},
+      {"models/trainer.cpp", "#include \"capi/unroll.h\""},
+      {"cli/train.cpp", "#include \"capi/unroll.h\""},
+      {"capi/tensor.cpp", "#include \"cli/run.h\""},
+      {"core/tensor.h", "namespace unroll {"},
+      {"core/view.h", "namespace unroll::view {"},
       {"cuda/lstm.cu", "#include \"autograd/tape.h\""},
       {"kernels/lstm.cpp", "#include \"cuda/launch.h\""},
       {"tests/lstm_test.cpp", "#include \"cuda/sim/fiber.h\""},
@@ -181,6 +202,10 @@ TEST(IncludeDirection, WhatIsAllowedPasses) {
       {"io/safetensors.cpp", "#include <nlohmann/json.hpp>"},
       {"cli/train.cpp", "#include \"models/trainer.h\""},
       {"cuda/lstm.cu", "#include \"kernels/lstm.h\""},
+      {"capi/models.cpp", "#include \"models/series.h\""},
+      {"core/tensor.h", "namespace UNROLL_API unroll {"},
+      {"core/tensor.cpp", "namespace unroll {"},
+      {"io/zip_writer.h", "namespace unroll::detail {"},
       {"tests/lstm_test.cpp", "#include \"cli/progress.h\""},
       {"examples/first.cpp", "#include <unroll/autograd/tape.h>"},
       {"core/tensor.cpp", "// #include \"cli/progress.h\""},

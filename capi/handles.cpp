@@ -1,0 +1,129 @@
+#include "capi/handles.h"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "core/parallel.h"
+
+namespace unroll::capi {
+namespace {
+
+// Plain memory: keeping a message cannot fail.
+constinit thread_local char last_error[1024] = "";
+
+unroll_status report(unroll_status status, const char* what) noexcept {
+  std::snprintf(last_error, sizeof last_error, "%s", what);
+  return status;
+}
+
+void set(const char* op, const Setting& setting, double value) {
+  const auto refuse = [&](const char* wanted) {
+    fail(op, std::string("option ") + setting.name + " must be " + wanted + ", not " +
+                 std::to_string(value));
+  };
+  if (double* const* number = std::get_if<double*>(&setting.target)) {
+    **number = value;
+  } else if (bool* const* flag = std::get_if<bool*>(&setting.target)) {
+    if (value != 0 && value != 1) refuse("0 or 1");
+    **flag = value == 1;
+  } else {
+    const auto whole = std::get<std::int64_t*>(setting.target);
+    if (!(value >= 0 && value < 0x1p53) || value != static_cast<double>(std::int64_t(value)))
+      refuse("a whole number");
+    *whole = std::int64_t(value);
+  }
+}
+
+}  // namespace
+
+unroll_status report_exception() noexcept {
+  try {
+    throw;
+  } catch (const Error& e) {
+    return report(UNROLL_ERROR, e.what());
+  } catch (const std::bad_alloc&) {
+    return report(UNROLL_OUT_OF_MEMORY, "there is not enough memory");
+  } catch (const std::exception& e) {
+    return report(UNROLL_INTERNAL, e.what());
+  } catch (...) {
+    return report(UNROLL_INTERNAL, "an unknown exception");
+  }
+}
+
+unroll_tensor* handle(Tensor tensor) {
+  return tensor ? new unroll_tensor{std::move(tensor)} : nullptr;
+}
+
+Tensor optional(const unroll_tensor* tensor) { return tensor ? tensor->tensor : Tensor(); }
+
+Tensors list(const char* op, const unroll_tensor* const* tensors, int count, bool may_lack) {
+  if (count < 0 || (count > 0 && !tensors)) fail(op, "a list of tensors is NULL or has no length");
+  Tensors all;
+  for (int i = 0; i < count; i++)
+    all.push_back(may_lack ? optional(tensors[i]) : the(op, tensors[i]));
+  return all;
+}
+
+Dtype dtype_from(const char* op, unroll_dtype dtype) {
+  switch (dtype) {
+    case UNROLL_FLOAT32: return Dtype::float32;
+    case UNROLL_FLOAT64: return Dtype::float64;
+    case UNROLL_INT64: return Dtype::int64;
+    case UNROLL_BOOL: return Dtype::boolean;
+  }
+  fail(op, "there is no dtype " + std::to_string(static_cast<int>(dtype)));
+}
+
+unroll_dtype dtype_to(Dtype dtype) noexcept {
+  switch (dtype) {
+    case Dtype::float32: return UNROLL_FLOAT32;
+    case Dtype::float64: return UNROLL_FLOAT64;
+    case Dtype::int64: return UNROLL_INT64;
+    case Dtype::boolean: break;
+  }
+  return UNROLL_BOOL;
+}
+
+Shape shape_from(const char* op, int rank, const std::int64_t* sizes) {
+  if (rank < 0 || rank > Shape::max_rank)
+    fail(op,
+         std::to_string(rank) + " axes; a tensor has at most " + std::to_string(Shape::max_rank));
+  if (rank > 0) the(op, sizes);
+  return Shape(sizes, rank);
+}
+
+Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t count) {
+  if (!lengths) return {};
+  if (count < 0) fail(op, std::to_string(count) + " lengths");
+  return Lengths(std::span(lengths, static_cast<std::size_t>(count)));
+}
+
+void set_options(const char* op, const unroll_option* options, int count,
+                 std::initializer_list<Setting> settings) {
+  if (count > 0) the(op, options);
+  for (int i = 0; i < count; i++) {
+    const std::string name = &the(op, options[i].name);
+    std::string all;
+    bool found = false;
+    for (const Setting& setting : settings) {
+      if (name == setting.name) {
+        set(op, setting, options[i].value);
+        found = true;
+      }
+      all += (all.empty() ? "" : ", ") + std::string(setting.name);
+    }
+    if (!found)
+      fail(op, "there is no option " + name + "; there are: " + (all.empty() ? "none" : all));
+  }
+}
+
+}  // namespace unroll::capi
+
+int unroll_abi_version(void) { return UNROLL_ABI_VERSION; }
+const char* unroll_version(void) { return UNROLL_VERSION; }
+const char* unroll_last_error(void) { return unroll::capi::last_error; }
+
+unroll_status unroll_set_num_threads(int count) {
+  return unroll::capi::guarded([&] { unroll::set_num_threads(count); });
+}

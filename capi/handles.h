@@ -1,0 +1,103 @@
+// What the handles of unroll.h hold, and the guard that no exception passes.
+//
+//   unroll_status unroll_thing(const unroll_tensor* x, unroll_tensor** out) {
+//     return guarded([&] { *out = handle(thing(the("thing", x))); });
+//   }
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+
+#include "autograd/optimizers.h"
+#include "autograd/parameters.h"
+#include "autograd/tape.h"
+#include "capi/unroll.h"
+#include "core/lengths.h"
+#include "core/tensor.h"
+#include "models/checkpoint.h"
+#include "models/layers.h"
+#include "models/reconstruction.h"
+
+struct unroll_tensor {
+  unroll::Tensor tensor;
+};
+
+struct unroll_parameters {
+  std::shared_ptr<unroll::Parameters> parameters;
+};
+
+struct unroll_layer {
+  std::shared_ptr<unroll::Parameters> parameters;
+  std::variant<unroll::Linear, unroll::Rnn, unroll::Lstm, unroll::Gru> layer;
+};
+
+struct unroll_model {
+  unroll::RunConfig config;
+  bool from_run;
+  std::shared_ptr<unroll::Parameters> parameters;
+  unroll::Reconstruction reconstruction;
+};
+
+struct unroll_optimizer {
+  std::shared_ptr<unroll::Parameters> parameters;
+  std::variant<unroll::Sgd, unroll::Adam> optimizer;
+  double lr;
+};
+
+struct unroll_tape {
+  unroll::Tape tape;
+  std::thread::id thread;
+};
+
+namespace unroll::capi {
+
+/// Keeps the message of the exception that is being handled for unroll_last_error().
+unroll_status report_exception() noexcept;
+
+/// f(), with every exception turned into a status.
+template <class F>
+unroll_status guarded(F&& f) noexcept {
+  try {
+    f();
+    return UNROLL_OK;
+  } catch (...) {
+    return report_exception();
+  }
+}
+
+/// A new handle; NULL for an undefined tensor.
+unroll_tensor* handle(Tensor tensor);
+
+/// *pointer. Throws Error, naming `op`, for NULL.
+template <class T>
+T& the(const char* op, T* pointer) {
+  if (!pointer) fail(op, "an argument that must be there is NULL");
+  return *pointer;
+}
+inline const Tensor& the(const char* op, const unroll_tensor* tensor) {
+  return the<const unroll_tensor>(op, tensor).tensor;
+}
+/// The tensor, or the undefined one for NULL.
+Tensor optional(const unroll_tensor* tensor);
+/// `count` tensors. NULL is an error unless `may_lack`.
+Tensors list(const char* op, const unroll_tensor* const* tensors, int count, bool may_lack = false);
+
+Dtype dtype_from(const char* op, unroll_dtype dtype);
+unroll_dtype dtype_to(Dtype dtype) noexcept;
+Shape shape_from(const char* op, int rank, const std::int64_t* sizes);
+Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t count);
+
+/// Where the option of a name goes.
+struct Setting {
+  const char* name;
+  std::variant<bool*, double*, std::int64_t*> target;
+};
+
+/// Writes each option to its setting. Throws Error, listing the settings, for another name, and for
+/// a value that a switch or a whole number cannot have.
+void set_options(const char* op, const unroll_option* options, int count,
+                 std::initializer_list<Setting> settings);
+
+}  // namespace unroll::capi

@@ -1,0 +1,304 @@
+/* The C interface of unroll: tensors, parameters, layers, models, the tape and optimisers.
+ *
+ *   unroll_tensor *x, *y;
+ *   int64_t shape[] = {24, 1, 2};
+ *   if (unroll_tensor_wrap(data, UNROLL_FLOAT32, 3, shape, NULL, 0, NULL, NULL, &x) ||
+ *       unroll_layer_forward(lstm, x, NULL, 0, NULL, NULL, &y, NULL, NULL))
+ *     puts(unroll_last_error());
+ *
+ * Every function that can fail returns a status, 0 for success, and then writes nothing to its
+ * results; no exception leaves the library. Handles are opaque and owned by whoever
+ * got them: each has one release function, which takes NULL as well. What a handle needs lives as
+ * long as it does, in whichever order handles are released: a layer keeps its parameters, a view
+ * its memory, a tape what it recorded.
+ *
+ * Handles may be used by any thread, one thread at a time, but a tape belongs to the thread that
+ * began it, and only records what that thread computes. Strings are UTF-8. `out` is never NULL
+ * unless stated.
+ *
+ * The interface only grows within one UNROLL_ABI_VERSION.
+ */
+#ifndef UNROLL_UNROLL_H_
+#define UNROLL_UNROLL_H_
+
+#include <stdint.h>
+
+#ifdef __GNUC__
+#define UNROLL_C_API __attribute__((visibility("default")))
+#else
+#define UNROLL_C_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this interface: a program compiled against one runs with libraries of the same. */
+#define UNROLL_ABI_VERSION 1
+
+/** What a function returns. */
+typedef enum unroll_status {
+  UNROLL_OK = 0,
+  UNROLL_ERROR = 1,         /**< an argument, a shape or a file is not as it must be */
+  UNROLL_OUT_OF_MEMORY = 2, /**< there is no memory for what was asked */
+  UNROLL_INTERNAL = 3       /**< a defect of the library: please report it */
+} unroll_status;
+
+/** Types of elements. The numbers never change. */
+typedef enum unroll_dtype {
+  UNROLL_FLOAT32 = 0,
+  UNROLL_FLOAT64 = 1,
+  UNROLL_INT64 = 2,
+  UNROLL_BOOL = 3 /**< a byte, 0 or 1 */
+} unroll_dtype;
+
+typedef struct unroll_tensor unroll_tensor;
+typedef struct unroll_parameters unroll_parameters;
+typedef struct unroll_layer unroll_layer;
+typedef struct unroll_model unroll_model;
+typedef struct unroll_optimizer unroll_optimizer;
+typedef struct unroll_tape unroll_tape;
+
+/** A named setting. A name that the function does not know is an error that lists those it does. */
+typedef struct unroll_option {
+  const char* name;
+  double value; /**< for switches: 0 or 1 */
+} unroll_option;
+
+/* ---- the library ---- */
+
+/** UNROLL_ABI_VERSION of the library that runs; compare it with the macro. */
+UNROLL_C_API int unroll_abi_version(void);
+/** Version of the library: "0.1.0". */
+UNROLL_C_API const char* unroll_version(void);
+/** What this thread's last failed call said, one line; "" before the first. Valid until the next
+ * call that fails in this thread. Long messages are cut. */
+UNROLL_C_API const char* unroll_last_error(void);
+/** Threads that one operation may use. Results do not depend on it. */
+UNROLL_C_API unroll_status unroll_set_num_threads(int count);
+
+/* ---- tensors: strided arrays of at most 8 axes, the last one changing fastest ---- */
+
+/** A new tensor of zeros. */
+UNROLL_C_API unroll_status unroll_tensor_create(unroll_dtype dtype, int rank, const int64_t* shape,
+                                                unroll_tensor** out);
+/** A tensor over the caller's memory, without a copy. `data` is the first element, on a multiple of
+ * the element's size; `strides`, in elements and not negative, may be NULL for row-major. With
+ * `read_only` the library never writes. `release(context)` runs once, in any thread, when neither
+ * handles nor tapes need the memory any more; it may be NULL, and does not run where this call
+ * fails. */
+UNROLL_C_API unroll_status unroll_tensor_wrap(void* data, unroll_dtype dtype, int rank,
+                                              const int64_t* shape, const int64_t* strides,
+                                              int read_only, void (*release)(void* context),
+                                              void* context, unroll_tensor** out);
+/** A fresh row-major copy in another type, or the same. */
+UNROLL_C_API unroll_status unroll_tensor_copy(const unroll_tensor* tensor, unroll_dtype dtype,
+                                              unroll_tensor** out);
+/** Another tensor over the same elements. To a tape it is not `tensor`, so that derivatives with
+ * respect to one are not those of the other; and its data stays where it is: parameters move when
+ * others are added. */
+UNROLL_C_API unroll_status unroll_tensor_alias(const unroll_tensor* tensor, unroll_tensor** out);
+UNROLL_C_API void unroll_tensor_release(unroll_tensor* tensor);
+
+UNROLL_C_API unroll_dtype unroll_tensor_dtype(const unroll_tensor* tensor);
+UNROLL_C_API int unroll_tensor_rank(const unroll_tensor* tensor);
+/** Sizes of the axes, valid as long as the handle. */
+UNROLL_C_API const int64_t* unroll_tensor_shape(const unroll_tensor* tensor);
+/** Steps along the axes, in elements, valid as long as the handle. */
+UNROLL_C_API const int64_t* unroll_tensor_strides(const unroll_tensor* tensor);
+/** Product of the sizes. */
+UNROLL_C_API int64_t unroll_tensor_numel(const unroll_tensor* tensor);
+UNROLL_C_API int unroll_tensor_is_read_only(const unroll_tensor* tensor);
+/** The first element, for reading. */
+UNROLL_C_API const void* unroll_tensor_data(const unroll_tensor* tensor);
+/** The first element, for writing now: a tape that still needs the old elements will refuse to
+ * sweep. Fails for read-only memory. */
+UNROLL_C_API unroll_status unroll_tensor_mutable_data(unroll_tensor* tensor, void** out);
+/** Copies the elements of `source`, of the same shape, converting the type. */
+UNROLL_C_API unroll_status unroll_tensor_assign(unroll_tensor* tensor, const unroll_tensor* source);
+
+/* ---- DLPack (https://dmlc.github.io/dlpack): exchange without a copy, on the CPU ---- */
+
+struct DLManagedTensor;
+struct DLManagedTensorVersioned;
+
+/** The caller runs the result's deleter once. It has no flags: read-only tensors are refused. */
+UNROLL_C_API unroll_status unroll_tensor_to_dlpack(const unroll_tensor* tensor,
+                                                   struct DLManagedTensor** out);
+/** The same with flags and version 1.0; read-only tensors are marked so. */
+UNROLL_C_API unroll_status unroll_tensor_to_dlpack_versioned(const unroll_tensor* tensor,
+                                                             struct DLManagedTensorVersioned** out);
+/** On success the tensor owns `managed` and runs its deleter; on failure it stays the caller's. */
+UNROLL_C_API unroll_status unroll_tensor_from_dlpack(struct DLManagedTensor* managed,
+                                                     unroll_tensor** out);
+UNROLL_C_API unroll_status
+unroll_tensor_from_dlpack_versioned(struct DLManagedTensorVersioned* managed, unroll_tensor** out);
+
+/* ---- operations, recorded by every tape of the thread ---- */
+
+/** One operation by its name, in float32 or float64:
+ *   of one tensor: neg abs square sqrt exp log sin cos tanh sigmoid relu softplus sum mean
+ *   of two:        add sub mul div maximum minimum (NumPy's broadcasting), matmul, linear (x,
+ *                  weight), mse_loss l1_loss (x, target)
+ *   of three:      linear (x, weight, bias)
+ * `sum`, `mean` and the losses give rank 0. */
+UNROLL_C_API unroll_status unroll_apply(const char* name, const unroll_tensor* const* inputs,
+                                        int count, unroll_tensor** out);
+/** Mean squared error of x and target [T,N,C] over the valid steps; rank 0. `lengths` [count] holds
+ * the steps of each sequence, NULL where all have T. */
+UNROLL_C_API unroll_status unroll_masked_mse(const unroll_tensor* x, const unroll_tensor* target,
+                                             const int64_t* lengths, int64_t count,
+                                             unroll_tensor** out);
+
+/* ---- parameters: named tensors in one flat buffer, with their gradients in another ---- */
+
+/** An empty set in UNROLL_FLOAT32 or UNROLL_FLOAT64. */
+UNROLL_C_API unroll_status unroll_parameters_create(unroll_dtype dtype, unroll_parameters** out);
+UNROLL_C_API void unroll_parameters_release(unroll_parameters* parameters);
+/** Adds a parameter of zeros; `out` may be NULL. */
+UNROLL_C_API unroll_status unroll_parameters_add(unroll_parameters* parameters, const char* name,
+                                                 int rank, const int64_t* shape,
+                                                 unroll_tensor** out);
+/** Fills parameters from a file: safetensors, npz (name.npz) or sharded safetensors
+ * (name.index.json), under PyTorch's names. Parameters whose names begin with `prefix` (NULL: all)
+ * are sought in the file by the rest of their name, and each must be there: to load torch.nn.LSTM's
+ * state dict into a layer made as "lstm", the prefix is "lstm.". float32 and float64 convert. What
+ * else the file holds is ignored. After a failure the parameters are what they were. */
+UNROLL_C_API unroll_status unroll_parameters_load(unroll_parameters* parameters, const char* path,
+                                                  const char* prefix);
+/** Writes all as safetensors; the file appears whole or not at all. */
+UNROLL_C_API unroll_status unroll_parameters_save(const unroll_parameters* parameters,
+                                                  const char* path);
+/** Number of parameters, in order of their making. */
+UNROLL_C_API int64_t unroll_parameters_count(const unroll_parameters* parameters);
+/** Name of one of them, NULL beyond the last; valid until a parameter is added. */
+UNROLL_C_API const char* unroll_parameters_name(const unroll_parameters* parameters, int64_t index);
+/** A parameter by name. It shares its elements with the set. */
+UNROLL_C_API unroll_status unroll_parameters_get(const unroll_parameters* parameters,
+                                                 const char* name, unroll_tensor** out);
+/** The gradient of a parameter; shared likewise. */
+UNROLL_C_API unroll_status unroll_parameters_gradient(const unroll_parameters* parameters,
+                                                      const char* name, unroll_tensor** out);
+/** Copies values of the parameter's shape into it, converting float32 and float64. */
+UNROLL_C_API unroll_status unroll_parameters_set(unroll_parameters* parameters, const char* name,
+                                                 const unroll_tensor* values);
+/** All parameters, or all gradients, as one vector, shared with the set until one is added. */
+UNROLL_C_API unroll_status unroll_parameters_flat(const unroll_parameters* parameters,
+                                                  unroll_tensor** out);
+UNROLL_C_API unroll_status unroll_parameters_gradients(const unroll_parameters* parameters,
+                                                       unroll_tensor** out);
+UNROLL_C_API unroll_status unroll_parameters_zero_gradients(unroll_parameters* parameters);
+/** Scales the gradients so that their norm is at most `max_norm`, as PyTorch's clip_grad_norm_;
+ * `norm`, which may be NULL, gets the norm before. */
+UNROLL_C_API unroll_status unroll_parameters_clip_norm(unroll_parameters* parameters,
+                                                       double max_norm, double* norm);
+
+/* ---- layers, with PyTorch's formulas and parameter names ---- */
+
+/** Registers a layer's parameters, zero, under "prefix.". Kinds: "linear" (`hidden` is the size of
+ * the output), "rnn_tanh", "rnn_relu", "rnn_identity", "lstm", "gru". Options: bias (1). */
+UNROLL_C_API unroll_status unroll_layer_create(unroll_parameters* parameters, const char* kind,
+                                               const char* prefix, int64_t inputs, int64_t hidden,
+                                               const unroll_option* options, int count,
+                                               unroll_layer** out);
+UNROLL_C_API void unroll_layer_release(unroll_layer* layer);
+/** Draws the parameters as PyTorch does by default. Options of recurrent layers: orthogonal (0):
+ * weight_hh gate by gate; forget_bias (0): added to the LSTM's. */
+UNROLL_C_API unroll_status unroll_layer_reset(unroll_layer* layer, uint64_t seed,
+                                              const unroll_option* options, int count);
+/** Runs the layer. Recurrent: x [T,N,inputs], `lengths` [lengths_count] or NULL, h_0 and c_0
+ * [N,hidden] or NULL for zero; y [T,N,hidden], h_n and c_n after each sequence's last valid step.
+ * Linear: x [...,inputs], y [...,hidden], no state. y, h_n and c_n may be NULL where they are not
+ * wanted, and are set to NULL where the layer has none. */
+UNROLL_C_API unroll_status unroll_layer_forward(const unroll_layer* layer, const unroll_tensor* x,
+                                                const int64_t* lengths, int64_t lengths_count,
+                                                const unroll_tensor* h_0, const unroll_tensor* c_0,
+                                                unroll_tensor** y, unroll_tensor** h_n,
+                                                unroll_tensor** c_n);
+
+/* ---- the reconstruction models ---- */
+
+/** A model, its parameters drawn from `seed`. `kind` is a name of the command line's --model
+ * ("autoencoder", "decoder", "attention"); `cell` is "tanh", "relu", "linear", "lstm", "gru" or
+ * NULL for the kind's default. Options: code (hidden), orthogonal (0), forget_bias (0). */
+UNROLL_C_API unroll_status unroll_model_create(const char* kind, const char* cell,
+                                               unroll_dtype dtype, int64_t inputs, int64_t hidden,
+                                               uint64_t seed, const unroll_option* options,
+                                               int count, unroll_model** out);
+/** The model that `unroll train --out directory` left, with its best parameters. */
+UNROLL_C_API unroll_status unroll_model_open(const char* directory, unroll_model** out);
+UNROLL_C_API void unroll_model_release(unroll_model* model);
+/** A handle to the model's parameters. */
+UNROLL_C_API unroll_status unroll_model_parameters(const unroll_model* model,
+                                                   unroll_parameters** out);
+/** Steps of the windows it was trained on; 0 for a model that was not opened from a run. */
+UNROLL_C_API int64_t unroll_model_window(const unroll_model* model);
+/** Name of a column of the series, NULL beyond the last; valid as long as the handle. */
+UNROLL_C_API const char* unroll_model_column(const unroll_model* model, int64_t index);
+/** From the series' own units [...,C] to the model's, and back. Not recorded. Fail for a model that
+ * was not opened from a run. */
+UNROLL_C_API unroll_status unroll_model_standardize(const unroll_model* model,
+                                                    const unroll_tensor* x, unroll_tensor** out);
+UNROLL_C_API unroll_status unroll_model_restore(const unroll_model* model, const unroll_tensor* x,
+                                                unroll_tensor** out);
+/** The reconstruction of x [T,N,C] in the model's units; one step for "autoencoder-last". */
+UNROLL_C_API unroll_status unroll_model_forward(const unroll_model* model, const unroll_tensor* x,
+                                                const int64_t* lengths, int64_t lengths_count,
+                                                unroll_tensor** out);
+/** Mean squared error of the reconstruction over the valid steps; rank 0. */
+UNROLL_C_API unroll_status unroll_model_loss(const unroll_model* model, const unroll_tensor* x,
+                                             const int64_t* lengths, int64_t lengths_count,
+                                             unroll_tensor** out);
+
+/* ---- the tape: derivatives of what its thread computes between begin and end ---- */
+
+UNROLL_C_API unroll_status unroll_tape_begin(unroll_tape** out);
+/** Ends and frees it. Fails, leaving it alive, in another thread than the one that began it. */
+UNROLL_C_API unroll_status unroll_tape_end(unroll_tape* tape);
+/** u^T J for each of `xs`, summed over the `ys` with their cotangents `us` (NULL: zero). A
+ * cotangent has its y's shape, or all have a leading axis of K directions, as then the results.
+ * Repeatable. Fails where a y was not made, or an x never appeared, under the tape. */
+UNROLL_C_API unroll_status unroll_tape_pull(unroll_tape* tape, const unroll_tensor* const* ys,
+                                            const unroll_tensor* const* us, int ys_count,
+                                            const unroll_tensor* const* xs, int xs_count,
+                                            unroll_tensor** outs);
+/** The same with respect to all parameters: [P], or [K,P]. */
+UNROLL_C_API unroll_status unroll_tape_pull_parameters(unroll_tape* tape, const unroll_tensor* y,
+                                                       const unroll_tensor* u,
+                                                       const unroll_parameters* parameters,
+                                                       unroll_tensor** out);
+/** J v for each of `ys`: tangents `vs` of the `xs` (NULL: zero), with or without a leading K. */
+UNROLL_C_API unroll_status unroll_tape_push(unroll_tape* tape, const unroll_tensor* const* xs,
+                                            const unroll_tensor* const* vs, int xs_count,
+                                            const unroll_tensor* const* ys, int ys_count,
+                                            unroll_tensor** outs);
+/** Adds the gradient of a loss of one element into the flat gradients, and uses up the tape: all
+ * that is left to do with it is to end it. */
+UNROLL_C_API unroll_status unroll_tape_backward(unroll_tape* tape, const unroll_tensor* loss,
+                                                unroll_parameters* parameters);
+
+/* ---- optimisers, PyTorch's update rules ---- */
+
+/** Made when all parameters are there. Kinds and options with their defaults:
+ *   "sgd":   lr 1e-3, momentum 0, dampening 0, weight_decay 0, nesterov 0
+ *   "adam":  lr 1e-3, beta1 0.9, beta2 0.999, eps 1e-8, weight_decay 0, amsgrad 0
+ *   "adamw": as adam, decoupled weight_decay 0.01 */
+UNROLL_C_API unroll_status unroll_optimizer_create(unroll_parameters* parameters, const char* kind,
+                                                   const unroll_option* options, int count,
+                                                   unroll_optimizer** out);
+UNROLL_C_API void unroll_optimizer_release(unroll_optimizer* optimizer);
+/** One update from the gradients; `lr`, where it is not NULL, replaces the option's rate. */
+UNROLL_C_API unroll_status unroll_optimizer_step(unroll_optimizer* optimizer, const double* lr);
+/** A whole step: gradients of the model's loss over x, clipped to the norm `clip` (0: not), and one
+ * update. The optimiser must be of the model's parameters. `lr` as above; `loss` and `norm` (before
+ * clipping) may be NULL. Fails, changing no parameter, where one of them is not finite. */
+UNROLL_C_API unroll_status unroll_train_step(const unroll_model* model, unroll_optimizer* optimizer,
+                                             const unroll_tensor* x, const int64_t* lengths,
+                                             int64_t lengths_count, const double* lr, double clip,
+                                             double* loss, double* norm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
