@@ -1,12 +1,12 @@
-/* A user's program in C: the mean of squares of 1, 2, 3 is 14/3. It prints that and exits with 0.
+/* A user's program in C: the mean of squares of 1, 2, 3, 4 is 7.5. It prints that and exits with 0.
  */
 #include <stdio.h>
 
 #include <unroll/unroll.h>
 
 int main(void) {
-  double data[] = {1, 2, 3};
-  const int64_t size = 3;
+  double data[] = {1, 2, 3, 4};
+  const int64_t size = 4;
   unroll_tensor *x, *square, *mean;
   if (unroll_abi_version() != UNROLL_ABI_VERSION) return 2;
   if (unroll_tensor_wrap(data, UNROLL_FLOAT64, 1, &size, NULL, 1, NULL, NULL, &x) ||
@@ -20,5 +20,5 @@ int main(void) {
   unroll_tensor_release(x);
   unroll_tensor_release(square);
   unroll_tensor_release(mean);
-  return value == 14.0 / 3 ? 0 : 1;
+  return value == 7.5 ? 0 : 1;
 }
