@@ -10,7 +10,6 @@
 #include <functional>
 #include <string>
 
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

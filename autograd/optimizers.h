@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "autograd/parameters.h"
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

@@ -23,7 +23,6 @@
 #include <utility>
 
 #include "autograd/tape.h"
-#include "core/export.h"
 #include "core/memory.h"
 
 namespace UNROLL_API unroll {

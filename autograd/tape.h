@@ -18,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

@@ -10,7 +10,6 @@
 
 #include "autograd/ops.h"
 #include "autograd/record.h"
-#include "core/export.h"
 #include "core/view.h"
 
 namespace UNROLL_API unroll {

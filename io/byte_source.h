@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/export.h"
 
 namespace UNROLL_API unroll {
 

@@ -20,7 +20,6 @@
 #include <string_view>
 #include <vector>
 
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/export.h"
 #include "core/tensor.h"
 #include "io/byte_source.h"
 

@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 
-#include "core/export.h"
 #include "io/byte_source.h"
 
 namespace UNROLL_API unroll {

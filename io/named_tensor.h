@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

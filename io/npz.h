@@ -16,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "core/export.h"
 #include "io/named_tensor.h"
 #include "io/npy.h"
 

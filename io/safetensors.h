@@ -18,7 +18,6 @@
 #include <string>
 #include <vector>
 
-#include "core/export.h"
 #include "core/tensor.h"
 #include "io/named_tensor.h"
 

@@ -14,7 +14,6 @@
 
 #include "autograd/optimizers.h"
 #include "autograd/parameters.h"
-#include "core/export.h"
 #include "models/reconstruction.h"
 
 namespace UNROLL_API unroll {

@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "core/export.h"
 #include "core/random.h"
 #include "core/tensor.h"
 

@@ -5,7 +5,6 @@
 //   init::orthogonal(w_hh, random);
 #pragma once
 
-#include "core/export.h"
 #include "core/random.h"
 #include "core/tensor.h"
 

@@ -20,7 +20,6 @@
 #include "autograd/lstm.h"
 #include "autograd/parameters.h"
 #include "autograd/rnn.h"
-#include "core/export.h"
 #include "core/lengths.h"
 #include "core/random.h"
 

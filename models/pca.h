@@ -9,7 +9,6 @@
 
 #include <cstdint>
 
-#include "core/export.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {

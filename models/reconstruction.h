@@ -16,7 +16,6 @@
 #include <variant>
 #include <vector>
 
-#include "core/export.h"
 #include "models/layers.h"
 
 namespace UNROLL_API unroll {

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/export.h"
 #include "core/lengths.h"
 #include "core/tensor.h"
 #include "models/reconstruction.h"

@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "core/export.h"
 #include "core/tensor.h"
 #include "io/csv.h"
 

@@ -16,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "core/export.h"
 #include "models/reconstruction.h"
 
 namespace UNROLL_API unroll {

@@ -16,7 +16,6 @@
 
 #include "autograd/optimizers.h"
 #include "autograd/tape.h"
-#include "core/export.h"
 #include "models/checkpoint.h"
 #include "models/reconstruction.h"
 #include "models/windows.h"

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "autograd/parameters.h"
-#include "core/export.h"
 #include "io/named_tensor.h"
 
 namespace UNROLL_API unroll {

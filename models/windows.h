@@ -14,7 +14,6 @@
 #include <span>
 #include <vector>
 
-#include "core/export.h"
 #include "core/lengths.h"
 #include "core/random.h"
 #include "core/tensor.h"
