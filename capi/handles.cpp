@@ -9,6 +9,11 @@
 namespace unroll::capi {
 namespace {
 
+constexpr std::pair<unroll_dtype, Dtype> kDtypes[] = {{UNROLL_FLOAT32, Dtype::float32},
+                                                      {UNROLL_FLOAT64, Dtype::float64},
+                                                      {UNROLL_INT64, Dtype::int64},
+                                                      {UNROLL_BOOL, Dtype::boolean}};
+
 // Plain memory: keeping a message cannot fail.
 constinit thread_local char last_error[1024] = "";
 
@@ -52,7 +57,9 @@ unroll_status report_exception() noexcept {
 }
 
 unroll_tensor* handle(Tensor tensor) {
-  return tensor ? new unroll_tensor{std::move(tensor)} : nullptr;
+  if (!tensor) return nullptr;
+  dtype_to(tensor.dtype());  // throws: no handle has a type without a name
+  return new unroll_tensor{std::move(tensor)};
 }
 
 Tensor optional(const unroll_tensor* tensor) { return tensor ? tensor->tensor : Tensor(); }
@@ -65,24 +72,16 @@ Tensors list(const char* op, const unroll_tensor* const* tensors, int count, boo
   return all;
 }
 
-Dtype dtype_from(const char* op, unroll_dtype dtype) {
-  switch (dtype) {
-    case UNROLL_FLOAT32: return Dtype::float32;
-    case UNROLL_FLOAT64: return Dtype::float64;
-    case UNROLL_INT64: return Dtype::int64;
-    case UNROLL_BOOL: return Dtype::boolean;
-  }
-  fail(op, "there is no dtype " + std::to_string(static_cast<int>(dtype)));
+Dtype dtype_from(const char* op, int wanted) {
+  for (const auto& [code, dtype] : kDtypes)
+    if (code == wanted) return dtype;
+  fail(op, "there is no dtype " + std::to_string(wanted));
 }
 
-unroll_dtype dtype_to(Dtype dtype) noexcept {
-  switch (dtype) {
-    case Dtype::float32: return UNROLL_FLOAT32;
-    case Dtype::float64: return UNROLL_FLOAT64;
-    case Dtype::int64: return UNROLL_INT64;
-    case Dtype::boolean: break;
-  }
-  return UNROLL_BOOL;
+unroll_dtype dtype_to(Dtype wanted) {
+  for (const auto& [code, dtype] : kDtypes)
+    if (dtype == wanted) return code;
+  fail("tensor", std::string("unroll.h has no ") + name(wanted) + "; convert first");
 }
 
 Shape shape_from(const char* op, int rank, const std::int64_t* sizes) {

@@ -67,7 +67,7 @@ unroll_status guarded(F&& f) noexcept {
   }
 }
 
-/// A new handle; NULL for an undefined tensor.
+/// A new handle; NULL for an undefined tensor. Throws Error for a type that unroll.h does not name.
 unroll_tensor* handle(Tensor tensor);
 
 /// *pointer. Throws Error, naming `op`, for NULL.
@@ -84,8 +84,8 @@ Tensor optional(const unroll_tensor* tensor);
 /// `count` tensors. NULL is an error unless `may_lack`.
 Tensors list(const char* op, const unroll_tensor* const* tensors, int count, bool may_lack = false);
 
-Dtype dtype_from(const char* op, unroll_dtype dtype);
-unroll_dtype dtype_to(Dtype dtype) noexcept;
+Dtype dtype_from(const char* op, int dtype);
+unroll_dtype dtype_to(Dtype dtype);
 Shape shape_from(const char* op, int rank, const std::int64_t* sizes);
 Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t count);
 

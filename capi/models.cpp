@@ -21,9 +21,9 @@ Standardizer standardizer_of(const char* op, const unroll_model* model) {
 
 }  // namespace
 
-unroll_status unroll_model_create(const char* kind, const char* cell, unroll_dtype dtype,
-                                  int64_t inputs, int64_t hidden, uint64_t seed,
-                                  const unroll_option* options, int count, unroll_model** out) {
+unroll_status unroll_model_create(const char* kind, const char* cell, int dtype, int64_t inputs,
+                                  int64_t hidden, uint64_t seed, const unroll_option* options,
+                                  int count, unroll_model** out) {
   return guarded([&] {
     constexpr const char* op = "model_create";
     RunConfig config;

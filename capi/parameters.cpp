@@ -15,7 +15,7 @@ Parameters& set_of(const char* op, const unroll_parameters* parameters) {
 
 }  // namespace
 
-unroll_status unroll_parameters_create(unroll_dtype dtype, unroll_parameters** out) {
+unroll_status unroll_parameters_create(int dtype, unroll_parameters** out) {
   return guarded([&] {
     const Dtype type = dtype_from("parameters_create", dtype);
     *out = new unroll_parameters{std::make_shared<Parameters>(type)};

@@ -5,15 +5,14 @@
 using namespace unroll;
 using namespace unroll::capi;
 
-unroll_status unroll_tensor_create(unroll_dtype dtype, int rank, const int64_t* shape,
-                                   unroll_tensor** out) {
+unroll_status unroll_tensor_create(int dtype, int rank, const int64_t* shape, unroll_tensor** out) {
   return guarded([&] {
     constexpr const char* op = "tensor_create";
     *out = handle(zeros(shape_from(op, rank, shape), dtype_from(op, dtype)));
   });
 }
 
-unroll_status unroll_tensor_wrap(void* data, unroll_dtype dtype, int rank, const int64_t* shape,
+unroll_status unroll_tensor_wrap(void* data, int dtype, int rank, const int64_t* shape,
                                  const int64_t* strides, int read_only,
                                  void (*release)(void* context), void* context,
                                  unroll_tensor** out) {
@@ -31,8 +30,7 @@ unroll_status unroll_tensor_wrap(void* data, unroll_dtype dtype, int rank, const
   });
 }
 
-unroll_status unroll_tensor_copy(const unroll_tensor* tensor, unroll_dtype dtype,
-                                 unroll_tensor** out) {
+unroll_status unroll_tensor_copy(const unroll_tensor* tensor, int dtype, unroll_tensor** out) {
   return guarded([&] {
     constexpr const char* op = "tensor_copy";
     *out = handle(cast_copy(the(op, tensor), dtype_from(op, dtype)));

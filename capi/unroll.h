@@ -44,7 +44,8 @@ typedef enum unroll_status {
   UNROLL_INTERNAL = 3       /**< a defect of the library: please report it */
 } unroll_status;
 
-/** Types of elements. The numbers never change. */
+/** Types of elements. The numbers never change. Functions take them as int, which may hold
+ * anything. */
 typedef enum unroll_dtype {
   UNROLL_FLOAT32 = 0,
   UNROLL_FLOAT64 = 1,
@@ -80,19 +81,19 @@ UNROLL_C_API unroll_status unroll_set_num_threads(int count);
 /* ---- tensors: strided arrays of at most 8 axes, the last one changing fastest ---- */
 
 /** A new tensor of zeros. */
-UNROLL_C_API unroll_status unroll_tensor_create(unroll_dtype dtype, int rank, const int64_t* shape,
+UNROLL_C_API unroll_status unroll_tensor_create(int dtype, int rank, const int64_t* shape,
                                                 unroll_tensor** out);
 /** A tensor over the caller's memory, without a copy. `data` is the first element, on a multiple of
  * the element's size; `strides`, in elements and not negative, may be NULL for row-major. With
  * `read_only` the library never writes. `release(context)` runs once, in any thread, when neither
  * handles nor tapes need the memory any more; it may be NULL, and does not run where this call
  * fails. */
-UNROLL_C_API unroll_status unroll_tensor_wrap(void* data, unroll_dtype dtype, int rank,
-                                              const int64_t* shape, const int64_t* strides,
-                                              int read_only, void (*release)(void* context),
-                                              void* context, unroll_tensor** out);
+UNROLL_C_API unroll_status unroll_tensor_wrap(void* data, int dtype, int rank, const int64_t* shape,
+                                              const int64_t* strides, int read_only,
+                                              void (*release)(void* context), void* context,
+                                              unroll_tensor** out);
 /** A fresh row-major copy in another type, or the same. */
-UNROLL_C_API unroll_status unroll_tensor_copy(const unroll_tensor* tensor, unroll_dtype dtype,
+UNROLL_C_API unroll_status unroll_tensor_copy(const unroll_tensor* tensor, int dtype,
                                               unroll_tensor** out);
 /** Another tensor over the same elements. To a tape it is not `tensor`, so that derivatives with
  * respect to one are not those of the other; and its data stays where it is: parameters move when
@@ -153,7 +154,7 @@ UNROLL_C_API unroll_status unroll_masked_mse(const unroll_tensor* x, const unrol
 /* ---- parameters: named tensors in one flat buffer, with their gradients in another ---- */
 
 /** An empty set in UNROLL_FLOAT32 or UNROLL_FLOAT64. */
-UNROLL_C_API unroll_status unroll_parameters_create(unroll_dtype dtype, unroll_parameters** out);
+UNROLL_C_API unroll_status unroll_parameters_create(int dtype, unroll_parameters** out);
 UNROLL_C_API void unroll_parameters_release(unroll_parameters* parameters);
 /** Adds a parameter of zeros; `out` may be NULL. */
 UNROLL_C_API unroll_status unroll_parameters_add(unroll_parameters* parameters, const char* name,
@@ -221,10 +222,10 @@ UNROLL_C_API unroll_status unroll_layer_forward(const unroll_layer* layer, const
 /** A model, its parameters drawn from `seed`. `kind` is a name of the command line's --model
  * ("autoencoder", "decoder", "attention"); `cell` is "tanh", "relu", "linear", "lstm", "gru" or
  * NULL for the kind's default. Options: code (hidden), orthogonal (0), forget_bias (0). */
-UNROLL_C_API unroll_status unroll_model_create(const char* kind, const char* cell,
-                                               unroll_dtype dtype, int64_t inputs, int64_t hidden,
-                                               uint64_t seed, const unroll_option* options,
-                                               int count, unroll_model** out);
+UNROLL_C_API unroll_status unroll_model_create(const char* kind, const char* cell, int dtype,
+                                               int64_t inputs, int64_t hidden, uint64_t seed,
+                                               const unroll_option* options, int count,
+                                               unroll_model** out);
 /** The model that `unroll train --out directory` left, with its best parameters. */
 UNROLL_C_API unroll_status unroll_model_open(const char* directory, unroll_model** out);
 UNROLL_C_API void unroll_model_release(unroll_model* model);

@@ -5,8 +5,8 @@
 //
 // Everything is compiled with hidden visibility (CMAKE_CXX_VISIBILITY_PRESET), so that symbols of
 // kernels and of .cpp files neither clash with a user's nor pass through the dynamic linker. A
-// namespace is marked instead of each function, since then nothing can be forgotten. Every header of
-// core/ brings this one.
+// namespace is marked instead of each function, since then nothing can be forgotten. Every header
+// of core/ brings this one.
 #pragma once
 
 #ifdef __GNUC__

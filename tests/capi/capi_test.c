@@ -128,8 +128,7 @@ static void test_what_does_not_fit(void) {
       "from_blob", "backwards");
   FAILS(unroll_tensor_wrap(NULL, UNROLL_FLOAT64, 1, &size, NULL, 0, NULL, NULL, &x), "no memory",
         "");
-  FAILS(unroll_tensor_wrap(memory, (unroll_dtype)77, 1, &size, NULL, 0, NULL, NULL, &x), "dtype",
-        "77");
+  FAILS(unroll_tensor_wrap(memory, 77, 1, &size, NULL, 0, NULL, NULL, &x), "dtype", "77");
   FAILS(unroll_tensor_create(UNROLL_FLOAT32, 9, &size, &x), "9 axes", "at most 8");
   FAILS(unroll_tensor_create(UNROLL_FLOAT32, 1, NULL, &x), "tensor_create", "NULL");
   FAILS(unroll_tensor_create(UNROLL_FLOAT32, 1, &negative, &x), "negative", "");
