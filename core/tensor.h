@@ -179,7 +179,7 @@ Tensor eye(std::int64_t n, Dtype dtype = Dtype::float32);
 
 /// Copies values, row-major. Throws Error unless there are shape.numel() of them.
 template <class T>
-Tensor from_values(std::span<const T> values, const Shape& shape);
+UNROLL_API Tensor from_values(std::span<const T> values, const Shape& shape);
 template <class T>
 Tensor from_values(std::initializer_list<T> values, const Shape& shape) {
   return from_values<T>(std::span<const T>(values.begin(), values.size()), shape);
@@ -203,7 +203,7 @@ void copy_into(Tensor& target, const Tensor& source);
 void fill(Tensor& target, double value);
 /// All elements, row-major, as T.
 template <class T>
-std::vector<T> to_vector(const Tensor& x);
+UNROLL_API std::vector<T> to_vector(const Tensor& x);
 
 /// PyTorch-like text: nested brackets, long axes abbreviated, then dtype and shape.
 std::string to_string(const Tensor& x);
