@@ -166,11 +166,13 @@ void RecurrentLayers::reset(Random& random, const RecurrentInit& init) {
 Random* RecurrentLayers::source(const char* module, Random* random) const {
   const bool several = stack_.weights.size() > (stack_.bidirectional ? 2 : 1);
   const CellOptions& cell = stack_.cell;
-  const bool drawn = (several && stack_.dropout != 0) || cell.zoneout_h != 0 ||
-                     cell.zoneout_c != 0 || cell.dropout != 0;
-  if (!training_ || !drawn) return nullptr;
+  const bool between = several && stack_.dropout != 0;
+  const bool in_cell = cell.zoneout_h != 0 || cell.zoneout_c != 0 || cell.dropout != 0;
+  if (!training_ || !(between || in_cell)) return nullptr;
   if (!random)
-    fail(module, "dropout and zoneout need a Random in the call; train(false) turns them off");
+    fail(module,
+         std::string(in_cell ? "dropout and zoneout need" : "dropout between layers needs") +
+             " a Random in the call; train(false) turns it off");
   return random;
 }
 
