@@ -12,7 +12,7 @@
 #include "core/random.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// x times a mask of zeros (with probability p) and 1 / (1 - p), as torch.nn.functional.dropout.
 /// The mask has x's shape, or `mask`, which broadcasts to it. Advances `random`, not for p = 0,

@@ -12,7 +12,7 @@
 #include "core/lengths.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// What becomes of the elements' losses: their mean (of nothing: NaN) or sum, of rank 0, or
 /// themselves.

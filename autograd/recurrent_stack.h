@@ -15,7 +15,7 @@
 #include "core/random.h"
 #include "core/tensor.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// The tensors of one direction of a layer, G gates: the biases may be undefined. w_ih is [G*H,I]
 /// in the first layer and [G*H,D*P] above, with D = 1 or 2 directions; w_hh is [G*H,P]. P is H, but

@@ -12,7 +12,7 @@
 #include <limits>
 #include <vector>
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 /// Cosine schedule: lr at step 0 falling to final_fraction * lr at `steps` (Loshchilov & Hutter
 /// 2017, without restarts); constant beyond.

@@ -15,7 +15,7 @@
 #include "autograd/parameters.h"
 #include "core/random.h"
 
-namespace unroll {
+namespace UNROLL_API unroll {
 
 struct MultiheadOptions {
   bool bias = true;
