@@ -12,6 +12,8 @@
 #include <limits>
 #include <vector>
 
+#include "core/export.h"
+
 namespace UNROLL_API unroll {
 
 /// Cosine schedule: lr at step 0 falling to final_fraction * lr at `steps` (Loshchilov & Hutter

@@ -16,21 +16,36 @@ struct Op {
   std::variant<One, Two, Three> f;
 };
 
+// Without the arguments that have defaults.
 Tensor linear_without_bias(const Tensor& x, const Tensor& weight) { return linear(x, weight); }
+Tensor mean_square(const Tensor& x, const Tensor& target) { return mse_loss(x, target); }
+Tensor mean_absolute(const Tensor& x, const Tensor& target) { return l1_loss(x, target); }
 
-const Op kOps[] = {{"neg", neg},           {"abs", unroll::abs},
-                   {"square", square},     {"sqrt", unroll::sqrt},
-                   {"exp", unroll::exp},   {"log", unroll::log},
-                   {"sin", unroll::sin},   {"cos", unroll::cos},
-                   {"tanh", unroll::tanh}, {"sigmoid", sigmoid},
-                   {"relu", relu},         {"softplus", softplus},
-                   {"sum", One(sum)},      {"mean", One(mean)},
-                   {"add", Two(add)},      {"sub", Two(sub)},
-                   {"mul", Two(mul)},      {"div", Two(unroll::div)},
-                   {"maximum", maximum},   {"minimum", minimum},
-                   {"matmul", matmul},     {"linear", linear_without_bias},
-                   {"linear", linear},     {"mse_loss", mse_loss},
-                   {"l1_loss", l1_loss}};
+const Op kOps[] = {{"neg", neg},
+                   {"abs", unroll::abs},
+                   {"square", square},
+                   {"sqrt", unroll::sqrt},
+                   {"exp", unroll::exp},
+                   {"log", unroll::log},
+                   {"sin", unroll::sin},
+                   {"cos", unroll::cos},
+                   {"tanh", unroll::tanh},
+                   {"sigmoid", sigmoid},
+                   {"relu", relu},
+                   {"softplus", softplus},
+                   {"sum", One(sum)},
+                   {"mean", One(mean)},
+                   {"add", Two(add)},
+                   {"sub", Two(sub)},
+                   {"mul", Two(mul)},
+                   {"div", Two(unroll::div)},
+                   {"maximum", maximum},
+                   {"minimum", minimum},
+                   {"matmul", matmul},
+                   {"linear", linear_without_bias},
+                   {"linear", linear},
+                   {"mse_loss", mean_square},
+                   {"l1_loss", mean_absolute}};
 
 int arity(const Op& op) { return static_cast<int>(op.f.index()) + 1; }
 

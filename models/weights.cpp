@@ -20,7 +20,8 @@ const Tensor& tensor_for(const std::string& path, const std::vector<NamedTensor>
   if (!(source.shape() == target.shape()))
     fail("load", path + ": " + name + " is " + to_string(source.shape()) + " but the model has " +
                      to_string(target.shape()));
-  if (!is_real(source.dtype()) && !is_half(source.dtype())) fail("load", path + ": " + name + " holds no real numbers");
+  if (!is_real(source.dtype()) && !is_half(source.dtype()))
+    fail("load", path + ": " + name + " holds no real numbers");
   return source;
 }
 

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "models/layers.h"
