@@ -13,20 +13,39 @@ struct Request {
   std::int64_t inputs, hidden;
 };
 
-Layer make_layer(const Request& r, bool bias) {
+// The options of a recurrent layer. Dropout is not among them: a call has no random numbers.
+struct Options {
+  bool bias = true, bidirectional = false, batch_first = false;
+  std::int64_t num_layers = 1;
+};
+
+template <class Of>
+Of options_of(const Options& o) {
+  Of of;
+  of.bias = o.bias;
+  of.num_layers = o.num_layers;
+  of.bidirectional = o.bidirectional;
+  of.batch_first = o.batch_first;
+  return of;
+}
+
+Layer make_layer(const Request& r, const Options& o) {
   if (r.inputs < 1 || r.hidden < 1)
     fail("layer_create", "inputs " + std::to_string(r.inputs) + " and hidden " +
                              std::to_string(r.hidden) + " must be positive");
   const auto rnn = [&](RnnActivation activation) {
-    return Rnn(r.parameters, r.prefix, r.inputs, r.hidden,
-               {.activation = activation, .bias = bias});
+    RnnOptions options = options_of<RnnOptions>(o);
+    options.activation = activation;
+    return Rnn(r.parameters, r.prefix, r.inputs, r.hidden, options);
   };
-  if (r.kind == "linear") return Linear(r.parameters, r.prefix, r.inputs, r.hidden, bias);
+  if (r.kind == "linear") return Linear(r.parameters, r.prefix, r.inputs, r.hidden, o.bias);
   if (r.kind == "rnn_tanh") return rnn(RnnActivation::tanh);
   if (r.kind == "rnn_relu") return rnn(RnnActivation::relu);
   if (r.kind == "rnn_identity") return rnn(RnnActivation::identity);
-  if (r.kind == "lstm") return Lstm(r.parameters, r.prefix, r.inputs, r.hidden, {.bias = bias});
-  if (r.kind == "gru") return Gru(r.parameters, r.prefix, r.inputs, r.hidden, {.bias = bias});
+  if (r.kind == "lstm")
+    return Lstm(r.parameters, r.prefix, r.inputs, r.hidden, options_of<LstmOptions>(o));
+  if (r.kind == "gru")
+    return Gru(r.parameters, r.prefix, r.inputs, r.hidden, options_of<GruOptions>(o));
   fail("layer_create", "there is no " + r.kind +
                            "; there are: linear, rnn_tanh, rnn_relu, rnn_identity, lstm, gru");
 }
@@ -75,11 +94,18 @@ unroll_status unroll_layer_create(unroll_parameters* parameters, const char* kin
                                   const unroll_option* options, int count, unroll_layer** out) {
   return guarded([&] {
     constexpr const char* op = "layer_create";
-    bool bias = true;
-    set_options(op, options, count, {{"bias", &bias}});
     const auto& set = the(op, parameters).parameters;
     const Request request{*set, &the(op, kind), &the(op, prefix), inputs, hidden};
-    *out = new unroll_layer{set, make_layer(request, bias)};
+    Options o;
+    if (request.kind == "linear")
+      set_options(op, options, count, {{"bias", &o.bias}});
+    else
+      set_options(op, options, count,
+                  {{"bias", &o.bias},
+                   {"num_layers", &o.num_layers},
+                   {"bidirectional", &o.bidirectional},
+                   {"batch_first", &o.batch_first}});
+    *out = new unroll_layer{set, make_layer(request, o)};
   });
 }
 

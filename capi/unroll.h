@@ -196,8 +196,10 @@ UNROLL_C_API unroll_status unroll_parameters_clip_norm(unroll_parameters* parame
 
 /* ---- layers, with PyTorch's formulas and parameter names ---- */
 
-/** Registers a layer's parameters, zero, under "prefix.". Kinds: "linear" (`hidden` is the size of
- * the output), "rnn_tanh", "rnn_relu", "rnn_identity", "lstm", "gru". Options: bias (1). */
+/** Registers a layer's parameters, zero, under "prefix."; an empty prefix leaves PyTorch's bare
+ * names. Kinds: "linear" (`hidden` is the size of the output), "rnn_tanh", "rnn_relu",
+ * "rnn_identity", "lstm", "gru". Options: bias (1), and of recurrent layers num_layers (1),
+ * bidirectional (0), batch_first (0). */
 UNROLL_C_API unroll_status unroll_layer_create(unroll_parameters* parameters, const char* kind,
                                                const char* prefix, int64_t inputs, int64_t hidden,
                                                const unroll_option* options, int count,
@@ -207,8 +209,9 @@ UNROLL_C_API void unroll_layer_release(unroll_layer* layer);
  * weight_hh gate by gate; forget_bias (0): added to the LSTM's. */
 UNROLL_C_API unroll_status unroll_layer_reset(unroll_layer* layer, uint64_t seed,
                                               const unroll_option* options, int count);
-/** Runs the layer. Recurrent: x [T,N,inputs], `lengths` [lengths_count] or NULL, h_0 and c_0
- * [N,hidden] or NULL for zero; y [T,N,hidden], h_n and c_n after each sequence's last valid step.
+/** Runs the layer. Recurrent: x [T,N,inputs], or [N,T,inputs] with batch_first; `lengths`
+ * [lengths_count] or NULL; h_0 and c_0 [L*D,N,hidden], for L layers and D directions, or NULL for
+ * zero; y as x and D*hidden wide, h_n and c_n as h_0, after each sequence's last valid step.
  * Linear: x [...,inputs], y [...,hidden], no state. y, h_n and c_n may be NULL where they are not
  * wanted, and are set to NULL where the layer has none. */
 UNROLL_C_API unroll_status unroll_layer_forward(const unroll_layer* layer, const unroll_tensor* x,

@@ -12,7 +12,9 @@
 #include <bit>
 #include <cstdint>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 /// IEEE 754 binary16: sign, 5 bits of exponent, 10 of fraction.
 struct Float16 {

@@ -10,7 +10,9 @@
 
 #include <cstdint>
 
-namespace unroll {
+#include "core/export.h"
+
+namespace UNROLL_API unroll {
 
 template <class Word>
 inline __attribute__((always_inline)) void philox_rounds(Word (&c)[4], std::uint64_t key_low,

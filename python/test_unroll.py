@@ -23,7 +23,7 @@ def sigmoid(x):
 
 
 def lstm(x, w_ih, w_hh, b_ih, b_hh, lengths=None):
-    """torch.nn.LSTM's formula: y, h_n, c_n."""
+    """torch.nn.LSTM's formula for one layer: y, h_n, c_n."""
     steps, batch = x.shape[:2]
     h, c = np.zeros((batch, w_hh.shape[1])), np.zeros((batch, w_hh.shape[1]))
     y = np.zeros((steps,) + h.shape)
@@ -34,7 +34,7 @@ def lstm(x, w_ih, w_hh, b_ih, b_hh, lengths=None):
         on = np.array([[lengths is None or t < lengths[n]] for n in range(batch)])
         h, c = np.where(on, h_next, h), np.where(on, c_next, c)
         y[t] = np.where(on, h_next, 0)
-    return y, h, c
+    return y, h[None], c[None]
 
 
 def central(f, x, step=1e-6):
@@ -314,19 +314,20 @@ class Layers(Case):
             unroll_loss = unroll.sum(y * u)
             tape.backward(unroll_loss, self.p)
         self.close(dx, central(lambda x: (lstm(x, *weights)[0] * u).sum(), self.x), 1e-8)
-        by_w = central(lambda w: (lstm(self.x, weights[0], w, *weights[2:])[0] * u).sum(), weights[1])
+        by_w = central(lambda w: (lstm(self.x, weights[0], w, *weights[2:])[0] * u).sum(),
+                       weights[1])
         self.close(dw, by_w, 1e-8)
         self.close(self.p.gradient("lstm.weight_hh_l0"), by_w, 1e-8)
         self.close(flat, np.asarray(self.p.gradients))
 
     def test_push_is_the_transpose_of_pull(self):
         x = unroll.Tensor(self.x)
-        v, u = self.random.normal(size=(2, T, N, I)), self.random.normal(size=(2, N, H))
+        v, u = self.random.normal(size=(2, T, N, I)), self.random.normal(size=(2, 1, N, H))
         with unroll.Tape() as tape:
             _, (h, c) = self.layer(x)
             dh, dc = tape.push(x, v, [h, c])  # two directions at once
             dx = tape.pull([h, c], [u, None], x)
-        self.assertEqual(dh.shape, (2, N, H))
+        self.assertEqual(dh.shape, (2, 1, N, H))
         for k in range(2):
             self.close(np.sum(np.asarray(dh)[k] * u[k]), np.sum(np.asarray(dx)[k] * v[k]))
         step = 1e-6
@@ -338,15 +339,31 @@ class Layers(Case):
         gru = unroll.GRU(p, "gru", I, H).reset(1, orthogonal=True)
         rnn = unroll.RNN(p, "rnn", H, H, nonlinearity="relu").reset(2)
         head = unroll.Linear(p, "head", H, I, bias=False).reset(4)
-        y, h = gru(self.x, h_0=np.ones((N, H)))
+        y, h = gru(self.x, h_0=np.ones((1, N, H)))
         z, _ = rnn(y)
         out = head(z)
-        self.assertEqual((h.shape, out.shape), ((N, H), (T, N, I)))
+        self.assertEqual((h.shape, out.shape), ((1, N, H), (T, N, I)))
         self.close(out, np.asarray(z) @ np.asarray(p["head.weight"]).T)
         w = np.asarray(p["gru.weight_hh_l0"])[:H]
         self.close(w @ w.T, np.eye(H))
         with self.refuses("linear", "no state"):
             head._run(self.x, None, y)
+
+    def test_layers_directions_and_batch_first(self):
+        p = unroll.Parameters("float64")
+        stack = unroll.LSTM(p, "", I, H, num_layers=2, bidirectional=True, batch_first=True)
+        stack.reset(5)
+        self.assertIn("weight_hh_l1_reverse", p)
+        y, (h, c) = stack(self.x.swapaxes(0, 1))
+        w = [np.asarray(w) for w in map(p.__getitem__, p)]
+        below = self.x
+        for layer in range(2):
+            there = lstm(below, *w[8 * layer:8 * layer + 4])
+            back = lstm(below[::-1], *w[8 * layer + 4:8 * layer + 8])
+            below = np.concatenate([there[0], back[0][::-1]], 2)
+            self.close(np.asarray(h)[2 * layer:2 * layer + 2], np.concatenate([there[1], back[1]]))
+        self.close(y, below.swapaxes(0, 1))
+        self.assertEqual(c.shape, (4, N, H))
 
     def test_files(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -30,7 +30,7 @@ def residual_and_jacobian(x):
     x = unroll.Tensor(x)
     with unroll.Tape() as tape:
         _, (h, _) = lstm(x)
-        J = tape.pull(h, np.eye(H).reshape(H, 1, H), x)  # [H,T,1,I]
+        J = tape.pull(h, np.eye(H).reshape(H, 1, 1, H), x)  # [H,T,1,I]
     return np.asarray(h).ravel() - target.ravel(), np.asarray(J).reshape(H, T * I)
 
 

@@ -8,7 +8,7 @@
     x = unroll.Tensor(np.zeros((24, 1, 3)))             # the array's own memory
     with unroll.Tape() as tape:
         y, (h, c) = lstm(x)
-        dx = tape.pull(h, np.ones((1, 8)), x)           # u^T J
+        dx = tape.pull(h, np.ones((1, 1, 8)), x)           # u^T J
         dy = tape.push(x, np.ones((24, 1, 3)), y)       # J v
     np.asarray(dx)                                      # again without a copy
 
@@ -157,7 +157,7 @@ class RNN(Layer):
         super().__init__(parameters, "rnn_" + nonlinearity, prefix, inputs, hidden, **options)
 
     def __call__(self, x, h_0=None, lengths=None):
-        """x [T,N,inputs] -> y [T,N,hidden] and h_n [N,hidden]."""
+        """x [T,N,inputs] -> y [T,N,D*hidden] and h_n [L*D,N,hidden]."""
         y, h_n, _ = self._run(x, lengths, h_0)
         return y, h_n
 
@@ -170,13 +170,13 @@ class GRU(RNN):
 
 
 class LSTM(Layer):
-    """torch.nn.LSTM."""
+    """torch.nn.LSTM; options as keywords, such as num_layers=2, bidirectional=True."""
 
     def __init__(self, parameters, prefix, inputs, hidden, **options):
         super().__init__(parameters, "lstm", prefix, inputs, hidden, **options)
 
     def __call__(self, x, state=None, lengths=None):
-        """x [T,N,inputs] and (h_0, c_0) -> y [T,N,hidden] and (h_n, c_n)."""
+        """x [T,N,inputs] and (h_0, c_0) -> y [T,N,D*hidden] and (h_n, c_n) [L*D,N,hidden]."""
         y, h_n, c_n = self._run(x, lengths, *(state or (None, None)))
         return y, (h_n, c_n)
 
@@ -298,7 +298,7 @@ class Tape:
 
     def pull(self, y, u, x):
         """u^T J. x: a Tensor, a list of them (then so is the result) or Parameters (a vector). y
-        may be a list, then so is u. Each u has its y's shape, or all a leading axis of directions."""
+        may be a list, then so is u. Each u has its y's shape, or all a leading axis."""
         ys = _as_list(y)
         us = _directions("pull", "cotangents", u, y)
         if isinstance(x, Parameters):
@@ -324,7 +324,7 @@ class Tape:
         return made if isinstance(y, (list, tuple)) else made[0]
 
     def backward(self, loss, parameters):
-        """Adds the gradient of a loss of one element into parameters.gradients; uses the tape up."""
+        """Adds the gradient of a loss of one element to the parameters'; uses the tape up."""
         _lib.unroll_tape_backward(self._alive(), loss, parameters)
 
 

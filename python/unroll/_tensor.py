@@ -221,8 +221,8 @@ def _operation(name):
     return operation
 
 
-_OPERATIONS = ("neg abs square sqrt exp log sin cos tanh sigmoid relu softplus sum mean add sub mul "
-               "div maximum minimum matmul linear mse_loss l1_loss").split()
+_OPERATIONS = ("neg abs square sqrt exp log sin cos tanh sigmoid relu softplus sum mean add sub "
+               "mul div maximum minimum matmul linear mse_loss l1_loss").split()
 __all__ = ["Tensor", "from_dlpack", "masked_mse"] + _OPERATIONS
 for _name in _OPERATIONS:
     globals()[_name] = _operation(_name)

@@ -203,7 +203,7 @@ static void test_parameters(const char* path) {
 /* u . (J v) = (J^T u) . v for h_n and c_n of an LSTM by its input. */
 static void test_layer_and_sweeps(void) {
   enum { T = 4, N = 2, I = 3, H = 5 };
-  const int64_t shape[] = {T, N, I}, state[] = {N, H}, lengths[] = {4, 2};
+  const int64_t shape[] = {T, N, I}, state[] = {1, N, H}, lengths[] = {4, 2};
   double data[T * N * I], v_data[T * N * I], u_data[2][N * H];
   const unroll_option no_bias = {"bias", 0}, odd = {"peephole", 1};
   unroll_parameters* p;
@@ -215,7 +215,7 @@ static void test_layer_and_sweeps(void) {
   scatter(u_data[0], 2 * N * H);
   x = wrap(data, 3, shape);
   v = wrap(v_data, 3, shape);
-  for (int i = 0; i < 2; i++) u[i] = wrap(u_data[i], 2, state);
+  for (int i = 0; i < 2; i++) u[i] = wrap(u_data[i], 3, state);
   OK(unroll_parameters_create(UNROLL_FLOAT64, &p));
   FAILS(unroll_layer_create(p, "lstm", "l", I, H, &odd, 1, &lstm), "peephole", "bias");
   FAILS(unroll_layer_create(p, "lstm2", "l", I, H, NULL, 0, &lstm), "lstm2", "gru");
