@@ -71,10 +71,10 @@ GruOut gru_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
 
 GruOut gru_stack(const Tensor& x, const Tensor& h_0, const RecurrentStack& stack,
                  const Lengths& lengths, Random* random) {
-  const StackOutputs out =
-      run_stack("gru_stack", x, h_0, {}, stack, random, [&](const RecurrentInputs& in) {
-        return run_layer<GruFamily>(in, lengths, stack.cell, random);
-      });
+  const auto layer = [&](const RecurrentInputs& in) {
+    return run_layer<GruFamily>(in, lengths, stack.cell, random);
+  };
+  const StackOutputs out = run_stack("gru_stack", x, h_0, {}, stack, random, std::cref(layer));
   return {out.y, out.h_n};
 }
 

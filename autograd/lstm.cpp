@@ -76,10 +76,10 @@ LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const T
 
 LstmOut lstm_stack(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                    const RecurrentStack& stack, const Lengths& lengths, Random* random) {
-  const StackOutputs out =
-      run_stack("lstm_stack", x, h_0, c_0, stack, random, [&](const RecurrentInputs& in) {
-        return run_layer<LstmFamily>(in, lengths, stack.cell, random);
-      });
+  const auto layer = [&](const RecurrentInputs& in) {
+    return run_layer<LstmFamily>(in, lengths, stack.cell, random);
+  };
+  const StackOutputs out = run_stack("lstm_stack", x, h_0, c_0, stack, random, std::cref(layer));
   return {out.y, out.h_n, out.c_n};
 }
 

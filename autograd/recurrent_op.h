@@ -381,7 +381,7 @@ RecurrentOutputs run_layer_twin(const char* op, const RecurrentInputs& in, const
   return out;
 }
 
-/// One layer of a stack.
+/// One layer of a stack. Given by std::cref, so that nothing is allocated for it.
 using RecurrentLayer = std::function<RecurrentOutputs(const RecurrentInputs&)>;
 
 /// y, h_n and c_n of a stack, in the shapes that it promises.

@@ -71,10 +71,10 @@ RnnOut rnn_twin(const Tensor& x, const Tensor& h_0, const Tensor& weight_ih,
 
 RnnOut rnn_stack(const Tensor& x, const Tensor& h_0, const RecurrentStack& stack,
                  const Lengths& lengths, Random* random, RnnActivation activation) {
-  const StackOutputs out =
-      run_stack("rnn_stack", x, h_0, {}, stack, random, [&](const RecurrentInputs& in) {
-        return run_layer<RnnFamily>(in, lengths, stack.cell, random, activation);
-      });
+  const auto layer = [&](const RecurrentInputs& in) {
+    return run_layer<RnnFamily>(in, lengths, stack.cell, random, activation);
+  };
+  const StackOutputs out = run_stack("rnn_stack", x, h_0, {}, stack, random, std::cref(layer));
   return {out.y, out.h_n};
 }
 

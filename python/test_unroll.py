@@ -424,7 +424,7 @@ class Tapes(Case):
                     y = unroll.sum(x * x * x)
                     found.append((k, tape.pull(y, 1.0, x).numpy()[0]))
                 try:
-                    unroll.matmul(x, x)
+                    unroll.matmul(x, unroll.Tensor(np.ones(2)))
                 except unroll.Error as error:
                     found.append((k, 3.0 * k * k if "matmul" in str(error) else str(error)))
 
