@@ -99,7 +99,7 @@ inline std::function<bool(const std::string&)> with_prefix(std::string prefix) {
 
 /// One optimiser for each of the options above: Sgd, Adam, ... below.
 template <class Options>
-class Optimizer {
+class UNROLL_API Optimizer {
  public:
   using Group = ParameterGroup<Options>;
 
