@@ -329,7 +329,7 @@ TEST_F(Cli, CompareResumesWithoutTheOtherRuns) {
 
 // Killed at several moments, among them within the first steps, resumed each time.
 TEST_F(Cli, KilledAndResumedEndsInTheSameBits) {
-  const Arguments options = {"--model", "decoder", "--epochs", "40", "--checkpoint-every", "3"};
+  const Arguments options = {"--model", "decoder", "--epochs", "200", "--checkpoint-every", "3"};
   ASSERT_EQ(unroll_command(training("whole", options)).code, 0);
   const std::string out = folder / "killed";
   Arguments next = training("killed", options);
