@@ -25,13 +25,13 @@ const Tensor& tensor_for(const std::string& path, const std::vector<NamedTensor>
   return source;
 }
 
+}  // namespace
+
 std::vector<NamedTensor> read_weights(const std::string& path) {
   if (path.ends_with(".npz")) return read_npz(path);
   if (path.ends_with(".index.json")) return read_sharded_safetensors(path).tensors;
   return read_safetensors(path).tensors;
 }
-
-}  // namespace
 
 void assign_weights(const std::string& path, const std::vector<NamedTensor>& tensors,
                     Parameters& parameters, const std::string& prefix) {

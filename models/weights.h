@@ -21,8 +21,11 @@ namespace UNROLL_API unroll {
 void assign_weights(const std::string& path, const std::vector<NamedTensor>& tensors,
                     Parameters& parameters, const std::string& prefix = {});
 
-/// The same from a file: *.npz, *.index.json (sharded safetensors), or else safetensors. Throws
-/// Error also where it is malformed.
+/// The tensors of a file: *.npz, *.index.json (sharded safetensors), or else safetensors. Throws
+/// Error where it is malformed.
+std::vector<NamedTensor> read_weights(const std::string& path);
+
+/// assign_weights of what read_weights finds in a file.
 void load_weights(const std::string& path, Parameters& parameters, const std::string& prefix = {});
 
 }  // namespace unroll
