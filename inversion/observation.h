@@ -10,7 +10,7 @@
 
 #include <string>
 
-#include "inversion/encoder.h"
+#include "models/encoder.h"
 
 namespace UNROLL_API unroll {
 

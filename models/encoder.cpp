@@ -1,4 +1,4 @@
-#include "inversion/encoder.h"
+#include "models/encoder.h"
 
 #include <algorithm>
 #include <cmath>
