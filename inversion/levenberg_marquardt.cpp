@@ -30,8 +30,8 @@ Tensor unit_rows(std::int64_t first, std::int64_t count, std::int64_t B, std::in
   return v;
 }
 
-// Writes sweeps [count,B,other], of directions first.., into J [B,m,n]: rows of J from pulls, columns
-// from pushes.
+// Writes sweeps [count,B,other], of directions first.., into J [B,m,n]: rows of J from pulls,
+// columns from pushes.
 void place(Tensor& jacobian, const Tensor& sweep, std::int64_t first, bool pulled) {
   const std::int64_t count = sweep.shape()[0];
   Tensor part = pulled ? view::slice(jacobian, 1, first, first + count)
@@ -82,7 +82,10 @@ void solve_step(Problem& p, std::int64_t n) {
 class Solver {
  public:
   Solver(const Residuals& residuals, const Tensor& start, const LmOptions& options)
-      : residuals_(residuals), options_(options), B_(start.shape()[0]), n_(start.shape()[1]),
+      : residuals_(residuals),
+        options_(options),
+        B_(start.shape()[0]),
+        n_(start.shape()[1]),
         problems_(static_cast<std::size_t>(B_)) {
     std::vector<std::int64_t> all(problems_.size());
     std::iota(all.begin(), all.end(), 0);
@@ -117,7 +120,8 @@ class Solver {
   void begin(std::int64_t b) {
     Problem& p = problem(b);
     p.squares = squared_norm(r(b), m_);
-    const double scale = squared_norm(jacobian(b), m_ * n_) / static_cast<double>(std::max<std::int64_t>(n_, 1));
+    const double scale =
+        squared_norm(jacobian(b), m_ * n_) / static_cast<double>(std::max<std::int64_t>(n_, 1));
     p.damping = options_.damping * scale;
     p.least = options_.least_damping * scale;
     p.done = !std::isfinite(p.squares) || !std::isfinite(scale) || scale == 0 || is_enough(p);
@@ -153,7 +157,8 @@ class Solver {
       if (!judge(problem(b), squared_norm(trial_r + i * m_, m_), all_x + b * n_)) continue;
       std::memcpy(all_x + b * n_, rows + i * n_, sizeof(double) * n_);
       std::memcpy(all_r + b * m_, trial_r + i * m_, sizeof(double) * m_);
-      std::memcpy(all_jacobian + b * m_ * n_, trial_jacobian + i * m_ * n_, sizeof(double) * m_ * n_);
+      std::memcpy(all_jacobian + b * m_ * n_, trial_jacobian + i * m_ * n_,
+                  sizeof(double) * m_ * n_);
       if (!problem(b).done) factor(problem(b), all_jacobian + b * m_ * n_, all_r + b * m_, m_, n_);
     }
     return true;
@@ -188,7 +193,8 @@ class Solver {
 
 Tensor rows_at(const Tensor& x, std::span<const std::int64_t> which) {
   const NoTape none;
-  return index_select(x, 0, from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())}));
+  return index_select(x, 0,
+                      from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())}));
 }
 
 Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) {
@@ -199,11 +205,13 @@ Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>
   Tensor jacobian = empty({B, m, n}, Dtype::float64);
   const bool pulled = m < n;
   const std::int64_t all = pulled ? m : n, bytes = std::max<std::int64_t>(1, B * (m + n) * 8);
-  const std::int64_t chunk = std::clamp<std::int64_t>(kDirectionBytes / bytes, 1, std::max<std::int64_t>(all, 1));
+  const std::int64_t chunk =
+      std::clamp<std::int64_t>(kDirectionBytes / bytes, 1, std::max<std::int64_t>(all, 1));
   for (std::int64_t first = 0; first < all; first += chunk) {
     const std::int64_t count = std::min(chunk, all - first);
     const Tensor units = unit_rows(first, count, B, pulled ? m : n);
-    place(jacobian, pulled ? tape.pull(y, units, {x})[0] : tape.push({x}, {units}, y), first, pulled);
+    place(jacobian, pulled ? tape.pull(y, units, {x})[0] : tape.push({x}, {units}, y), first,
+          pulled);
   }
   return {contiguous_copy(y), jacobian};
 }

@@ -26,8 +26,7 @@ struct Linearised {
 };
 
 /// r and J at x [B',n], of the problems `which` [B'] of the batch. All results float64.
-using Residuals =
-    std::function<Linearised(const Tensor& x, std::span<const std::int64_t> which)>;
+using Residuals = std::function<Linearised(const Tensor& x, std::span<const std::int64_t> which)>;
 
 /// f's value and Jacobians at x [B,n], f being a function of rows: pushes or pulls, whichever are
 /// fewer, over one recording. f(x) [B,m]; not recorded.
@@ -35,10 +34,11 @@ Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>
 
 struct LmOptions {
   std::int64_t iterations = 200;
-  double damping = 1e-2;      // at first, of the mean square of J's columns
-  double least_damping = 0;   // stays above this part of it
-  double enough = 0;          // ends where the root mean square of r is at most this
-  double progress = 1e-12;    // ends where a step lowers |r|^2 by less than this part, or moves x by less
+  double damping = 1e-2;     // at first, of the mean square of J's columns
+  double least_damping = 0;  // stays above this part of it
+  double enough = 0;         // ends where the root mean square of r is at most this
+  double progress =
+      1e-12;  // ends where a step lowers |r|^2 by less than this part, or moves x by less
 };
 
 struct LmResult {
@@ -48,7 +48,8 @@ struct LmResult {
   std::vector<std::int64_t> steps;  // evaluations
 };
 
-/// From start [B,n]. A problem whose r is not finite at its start keeps it, with an infinite residual.
+/// From start [B,n]. A problem whose r is not finite at its start keeps it, with an infinite
+/// residual.
 LmResult levenberg_marquardt(const Residuals& residuals, const Tensor& start,
                              const LmOptions& options = {});
 

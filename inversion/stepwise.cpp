@@ -20,7 +20,9 @@ using Indices = std::vector<std::int64_t>;
 constexpr std::int64_t kSamples = 8;  // of errors
 constexpr Dtype f64 = Dtype::float64;
 
-Tensor repeated(const Tensor& x, std::int64_t count) { return index_select(x, 0, zeros({count}, Dtype::int64)); }
+Tensor repeated(const Tensor& x, std::int64_t count) {
+  return index_select(x, 0, zeros({count}, Dtype::int64));
+}
 
 // Sequence b alone, `count` times.
 EncoderState repeated(const EncoderState& state, std::int64_t b, std::int64_t count) {
@@ -30,9 +32,14 @@ EncoderState repeated(const EncoderState& state, std::int64_t b, std::int64_t co
 class Search {
  public:
   Search(const Facts& facts, const Tensor& y, const StepwiseOptions& options)
-      : facts_(facts), options_(options), y_(y), N_(y.shape()[0]), blocks_(facts.steps_seen()),
+      : facts_(facts),
+        options_(options),
+        y_(y),
+        N_(y.shape()[0]),
+        blocks_(facts.steps_seen()),
         k_(facts.T() / blocks_),
-        block_(facts.encoder(), k_, facts.observation().readout), random_(options.seed, 31) {
+        block_(facts.encoder(), k_, facts.observation().readout),
+        random_(options.seed, 31) {
     for (std::int64_t n = 0; n < N_; n++) enough_.push_back(enough(n));
     found_.x = zeros({facts.T(), N_, facts.encoder().sizes().I}, f64);
     found_.residual = zeros({blocks_, N_}, f64);
@@ -105,8 +112,8 @@ class Search {
     return residual[static_cast<std::size_t>(n)] <= enough_[static_cast<std::size_t>(n)];
   }
 
-  // From where it is, then from random starts, what is not solved; sequences that have failed before
-  // are left.
+  // From where it is, then from random starts, what is not solved; sequences that have failed
+  // before are left.
   void restart(Tensor& x, std::vector<double>& residual, const Tensor& wanted,
                const EncoderState& state) {
     for (std::int64_t r = 0; r <= options_.restarts; r++) {
@@ -142,7 +149,8 @@ class Search {
     const LmResult result = block_.solve(starts, wanted, repeated(state, 0, count));
     std::vector<Tensor> distinct;
     for (std::int64_t i = 0; i < count; i++) {
-      if (result.residual[static_cast<std::size_t>(i)] > enough_[static_cast<std::size_t>(n)]) continue;
+      if (result.residual[static_cast<std::size_t>(i)] > enough_[static_cast<std::size_t>(n)])
+        continue;
       const Tensor row = contiguous_copy(view::slice(result.x, 0, i, i + 1));
       const bool known = std::any_of(distinct.begin(), distinct.end(), [&](const Tensor& other) {
         return amax(abs(row - other), {0, 1}).item() < 1e-6 * (1 + amax(abs(row), {0, 1}).item());
@@ -152,7 +160,8 @@ class Search {
     return distinct;
   }
 
-  bool descend(std::int64_t n, std::int64_t t, const EncoderState& state, std::vector<Tensor>& path) {
+  bool descend(std::int64_t n, std::int64_t t, const EncoderState& state,
+               std::vector<Tensor>& path) {
     if (t == blocks_) return true;
     if (--budget_ < 0) return false;
     for (const Tensor& root : roots(n, t, state)) {

@@ -23,19 +23,19 @@ namespace UNROLL_API unroll {
 bool is_stepwise(const Facts& facts) noexcept;
 
 struct StepwiseOptions {
-  std::int64_t restarts = 20;      // random starts of a block, and roots tried before it is given up
-  std::uint64_t seed = 1;          // of the starts
-  double enough = 0;               // root mean square residual of a solved block; 0: from `error`
-  Tensor error;                    // [N]: standard deviation of the facts; undefined: rounding, of
-                                   // what the outputs' size says
+  std::int64_t restarts = 20;  // random starts of a block, and roots tried before it is given up
+  std::uint64_t seed = 1;      // of the starts
+  double enough = 0;           // root mean square residual of a solved block; 0: from `error`
+  Tensor error;                // [N]: standard deviation of the facts; undefined: rounding, of
+                               // what the outputs' size says
 };
 
 struct Stepwise {
   Tensor x;         // [T,N,I]; after a block without a root, of the closest found
   Tensor residual;  // [blocks,N]: root mean square
-  Tensor gain;      // [blocks,N]: largest error of x there for facts with errors of standard deviation
-                    // 1, carried through the linearised recursion; largest of several samples
-  Tensor rank;      // [blocks,N] int64: of the block's Jacobian, k*I where it determines its input
+  Tensor gain;  // [blocks,N]: largest error of x there for facts with errors of standard deviation
+                // 1, carried through the linearised recursion; largest of several samples
+  Tensor rank;  // [blocks,N] int64: of the block's Jacobian, k*I where it determines its input
   std::vector<std::int64_t> failed;  // [N]: first block for which no start found a root, or -1
 };
 

@@ -96,7 +96,8 @@ Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state,
   if (cells) from.push_back(state.c), along.push_back(padded(state_error.c, n, 0));
   const Tensor swept = tape.push(from, along, out.seen);
   Errors errors{empty({K, B, n}, Dtype::float64), {}, {}};
-  solve_errors(slice(swept, 0, 0, n), seen_error - slice(swept, 0, n, n + K), errors.x, errors.rank);
+  solve_errors(slice(swept, 0, 0, n), seen_error - slice(swept, 0, n, n + K), errors.x,
+               errors.rank);
   if (sees_state()) errors.state.h = unsqueeze(seen_error, 1);
   if (sees_state() && !cells) return errors;
   along = {errors.x, state_error.h};
@@ -113,8 +114,7 @@ EncoderState zero_state(const EncoderSizes& s, std::int64_t B) {
 }
 
 EncoderState state_at(const EncoderState& state, std::span<const std::int64_t> which) {
-  const Tensor index =
-      from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())});
+  const Tensor index = from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())});
   const auto at = [&](const Tensor& t) { return t ? index_select(t, 1, index) : t; };
   return {at(state.h), at(state.c)};
 }

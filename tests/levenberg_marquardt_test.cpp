@@ -26,8 +26,8 @@ Linearised valley(const Tensor& x) {
 
 TEST(LevenbergMarquardt, FindsTheMinimumFromEveryStart) {
   Random random(1);
-  const LmResult result = levenberg_marquardt(
-      [](const Tensor& x, auto) { return valley(x); }, random.normal({9, 2}, 0, 3, f64));
+  const LmResult result = levenberg_marquardt([](const Tensor& x, auto) { return valley(x); },
+                                              random.normal({9, 2}, 0, 3, f64));
   for (std::int64_t b = 0; b < 9; b++) {
     EXPECT_NEAR(result.x.item({b, 0}), 1, 1e-12) << b;
     EXPECT_NEAR(result.x.item({b, 1}), 1, 1e-12) << b;

@@ -1,0 +1,200 @@
+#include "inversion/all_at_once.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "autograd/ops.h"
+#include "autograd/tape.h"
+#include "core/view.h"
+#include "inversion/levenberg_marquardt.h"
+#include "inversion/linear_algebra.h"
+
+namespace unroll {
+namespace {
+
+constexpr Dtype f64 = Dtype::float64;
+constexpr std::int64_t kPriorSamples = 400, kBatch = 20;
+constexpr double kWhitenLeast = 1e-9;  // of the largest variance
+
+double largest(const Tensor& x) { return x.numel() ? amax(abs(x), {0, 1}).item() : 0; }
+
+class Solver {
+ public:
+  Solver(const Facts& facts, const Tensor& y, const AllAtOnceOptions& options)
+      : facts_(facts), y_(y), options_(options), n_(facts.unknowns()), random_(options.seed, 41) {
+    found_.residual = INFINITY;
+  }
+
+  AllAtOnce run() {
+    if (options_.start) take(Method::given_start, plain(cast_copy(options_.start, f64)));
+    if (wanted()) take(Method::gauss_newton, plain(zeros({1, n_}, f64)));
+    if (wanted()) take(Method::continuation, plain(by_continuation()));
+    while (found_.starts < options_.starts && wanted()) random_starts();
+    return std::move(found_);
+  }
+
+ private:
+  bool wanted() const { return options_.all_roots || found_.roots.empty(); }
+
+  LmOptions lm() const { return {.iterations = options_.iterations}; }
+
+  LmResult plain(const Tensor& start) const {
+    return levenberg_marquardt(
+        [&](const Tensor& x, auto) {
+          return linearise(x, [&](const Tensor& rows) { return facts_.of_unknowns(rows) - y_; });
+        },
+        start, lm());
+  }
+
+  Tensor by_continuation() const {
+    Tensor x = zeros({1, n_}, f64);
+    for (double mu = 1; mu > 1e-31; mu /= 10) {
+      const double weight = std::sqrt(mu);
+      const LmResult result = levenberg_marquardt(
+          [&](const Tensor& at, auto) {
+            return linearise(at, [&](const Tensor& rows) {
+              return cat({facts_.of_unknowns(rows) - y_, rows * weight}, 1);
+            });
+          },
+          x, {.iterations = 20, .damping = 1e-6});
+      x = result.x;
+    }
+    return x;
+  }
+
+  // Cov(F(x))^(-1/2) of random x.
+  const Tensor& whitener() {
+    if (whitener_) return whitener_;
+    const Tensor y = facts_.of_unknowns(random_rows(kPriorSamples));
+    const Tensor centred = y - mean(y, {0}, true);
+    const SymmetricEigen eigen =
+        symmetric_eigen(matmul(transpose(centred, 0, 1), centred) / double(kPriorSamples));
+    const double most = eigen.values.item({eigen.values.numel() - 1});
+    const Tensor root = rsqrt(clamp(eigen.values, kWhitenLeast * most, INFINITY));
+    whitener_ = matmul(eigen.vectors * root, transpose(eigen.vectors, 0, 1));
+    return whitener_;
+  }
+
+  Tensor random_rows(std::int64_t count) {
+    return random_.normal({count, n_}, 0, options_.scale, f64);
+  }
+
+  void random_starts() {
+    const std::int64_t count = std::min(kBatch, options_.starts - found_.starts);
+    Tensor rows = random_rows(count);
+    if (++batches_ % 2) {
+      const Tensor W = whitener();
+      rows = levenberg_marquardt(
+                 [&](const Tensor& x, auto) {
+                   return linearise(x, [&](const Tensor& at) {
+                     return linear(facts_.of_unknowns(at) - y_, W);
+                   });
+                 },
+                 rows, lm())
+                 .x;
+    }
+    const LmResult result = plain(rows);
+    found_.starts += count;
+    found_.stalled += std::count_if(result.residual.begin(), result.residual.end(),
+                                    [&](double r) { return !(r <= options_.enough); });
+    take(Method::multistart, result);
+  }
+
+  // Keeps the best, and the roots that are new.
+  void take(Method method, const LmResult& result) {
+    for (std::size_t b = 0; b < result.residual.size(); b++) {
+      const std::int64_t own = static_cast<std::int64_t>(b);
+      const Tensor row = contiguous_copy(view::slice(result.x, 0, own, own + 1));
+      const double residual = result.residual[b];
+      const bool first = found_.roots.empty();
+      if (residual <= options_.enough && is_new(row)) found_.roots.push_back(row);
+      const bool better = found_.method == Method::none && residual < found_.residual;
+      if (!better && found_.row) continue;
+      found_.row = row;
+      found_.residual = residual;
+      if (first && !found_.roots.empty()) found_.method = method;
+    }
+  }
+
+  bool is_new(const Tensor& row) const {
+    return std::all_of(found_.roots.begin(), found_.roots.end(), [&](const Tensor& root) {
+      return largest(root - row) > 1e-3 * (1 + largest(root));
+    });
+  }
+
+  const Facts& facts_;
+  Tensor y_;
+  const AllAtOnceOptions& options_;
+  std::int64_t n_;
+  Random random_;
+  int batches_ = 0;
+  Tensor whitener_;
+  AllAtOnce found_;
+};
+
+void require_row(const char* op, const Facts& facts, const Tensor& y) {
+  if (!y || y.rank() != 2 || y.shape()[0] != 1 || y.shape()[1] != facts.count())
+    fail(op, "outputs of one sequence are wanted, [1," + std::to_string(facts.count()) + "]" +
+                 (y ? ", not " + to_string(y.shape()) : ""));
+}
+
+}  // namespace
+
+const char* name(Method method) noexcept {
+  switch (method) {
+    case Method::none: return "none";
+    case Method::stepwise: return "stepwise";
+    case Method::given_start: return "from the given start";
+    case Method::gauss_newton: return "all at once";
+    case Method::continuation: return "continuation";
+    case Method::multistart: return "random starts";
+  }
+  return "?";
+}
+
+AllAtOnce invert_all_at_once(const Facts& facts, const Tensor& y, const AllAtOnceOptions& options) {
+  require_row("invert_all_at_once", facts, y);
+  if (options.start && !(options.start.shape() == Shape{1, facts.unknowns()}))
+    fail("invert_all_at_once", "the start is " + to_string(options.start.shape()) + " but [1," +
+                                   std::to_string(facts.unknowns()) + "] is wanted");
+  const NoTape none;
+  return Solver(facts, y, options).run();
+}
+
+Prior Prior::of_samples(const Tensor& samples, double jitter) {
+  const NoTape none;
+  const std::int64_t count = samples.shape()[0], n = samples.shape()[1];
+  const Tensor centre = unroll::mean(samples, {0}), centred = samples - centre;
+  const Tensor covariance =
+      matmul(transpose(centred, 0, 1), centred) / static_cast<double>(std::max<std::int64_t>(count - 1, 1));
+  const double spread = sum(square(centred)).item() / static_cast<double>(std::max<std::int64_t>(count - 1, 1) * n);
+  return {centre, covariance + eye(n, f64) * (jitter * spread)};
+}
+
+// In z, where x = mean + L z and covariance = L L^T, the prior is |z|^2.
+Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, double sd) {
+  require_row("map_estimate", facts, y);
+  const std::int64_t n = facts.unknowns();
+  if (!(prior.mean.shape() == Shape{n}) || !(prior.covariance.shape() == Shape{n, n}))
+    fail("map_estimate", "the prior is of " + to_string(prior.mean.shape()) + " and " +
+                             to_string(prior.covariance.shape()) + " but there are " +
+                             std::to_string(n) + " unknowns");
+  const NoTape none;
+  const Tensor L = cholesky(prior.covariance);
+  const auto x_of = [&](const Tensor& z) { return linear(z, L, prior.mean); };
+  Tensor z = zeros({1, n}, f64);
+  for (double s = 1;; s = std::max(s / 10, sd)) {
+    z = levenberg_marquardt(
+            [&](const Tensor& at, auto) {
+              return linearise(at, [&](const Tensor& rows) {
+                return cat({(facts.of_unknowns(x_of(rows)) - y) / s, rows}, 1);
+              });
+            },
+            z, {.iterations = 40, .damping = 1e-6})
+            .x;
+    if (s <= sd) return x_of(z);
+  }
+}
+
+}  // namespace unroll
