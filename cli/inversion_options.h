@@ -1,0 +1,51 @@
+// The options that name a run to turn back: the weights, what was seen of it, where it started. Of
+// `unroll identify`, `invert` and `collide`.
+//
+//   const auto options = std::make_shared<InversionOptions>(command);
+//   command.on_run([options] {
+//     const Encoder encoder = options->encoder();
+//     const Facts facts(encoder, options->observation(encoder), T);
+//   });
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/options.h"
+#include "inversion/observation.h"
+
+namespace unroll::cli {
+
+class InversionOptions {
+ public:
+  /// Registers --weights, --prefix, --cell, --observe, --readout, --h0, --c0, --unknown-start,
+  /// --noise and --dtype of `command`. This object must outlive the parsing.
+  explicit InversionOptions(Command command);
+  InversionOptions(const InversionOptions&) = delete;
+  InversionOptions& operator=(const InversionOptions&) = delete;
+
+  /// From --weights. Throws Error as Encoder::load.
+  Encoder encoder() const;
+  /// Reads the files that the options name. Without --dtype the run was computed in `of_outputs`,
+  /// the type that its file has. Throws UsageError for options that contradict each other, Error
+  /// where a file cannot be read or does not fit the encoder.
+  Observation observation(const Encoder& encoder, Dtype of_outputs = Dtype::float64) const;
+
+  const std::string& weights() const noexcept { return weights_; }
+  /// What --observe says, for people.
+  const std::string& observe() const noexcept { return observe_; }
+
+ private:
+  Command command_;
+  std::string weights_, observe_ = "all", readout_, h0_, c0_;
+  std::string prefix_;
+  std::optional<Cell> cell_;
+  std::optional<Dtype> dtype_;
+  double noise_ = 0;
+  bool unknown_start_ = false;
+};
+
+/// A whole npy file as float64. Throws Error, naming it, where it holds no finite real numbers.
+Tensor read_numbers(const std::string& path);
+
+}  // namespace unroll::cli
