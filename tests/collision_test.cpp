@@ -1,12 +1,16 @@
 // Collisions: found where the facts leave the input open, not found where they do not.
 #include "inversion/collision.h"
 
+#include <atomic>
 #include <cmath>
 
 #include "autograd/transforms.h"
 #include "core/parallel.h"
+#include "inversion/certificate.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/linear_algebra.h"
+#include "io/npz.h"
+#include "io/safetensors.h"
 #include "tests/testing.h"
 
 namespace unroll {
@@ -85,20 +89,18 @@ TEST(Collision, IsNotFoundWhereTheInputIsDetermined) {
 
 // One step of a GRU with I = H; a tanh cell has an inverse there.
 TEST(Collision, ASecondPreimageExistsInASquareGatedStep) {
-  int found = 0, of_tanh = 0, of_fewer = 0;
-  for (std::uint64_t seed = 1; seed <= 5; seed++) {
+  std::atomic<int> found = 0, of_tanh = 0, of_fewer = 0;
+  run_jobs(5, [&](std::size_t job) {
+    const std::uint64_t seed = job + 1;
     const Case square({.cell = Cell::gru, .I = 6, .H = 6}, 1, "final", seed);
     const Collision c = second_preimage(square.facts, square.row(), {.seed = seed});
     found += c.found;
-    if (c.found) {
-      EXPECT_LT(c.output_distance, 1e-10);
-      EXPECT_EQ(c.rank, 6);
-    }
+    EXPECT_TRUE(!c.found || (c.output_distance < 1e-10 && c.rank == 6));
     const Case inverse({.cell = Cell::tanh, .I = 6, .H = 6}, 1, "final", seed);
     of_tanh += second_preimage(inverse.facts, inverse.row(), {.seed = seed}).found;
     const Case fewer({.cell = Cell::gru, .I = 3, .H = 8}, 1, "final", seed);
     of_fewer += second_preimage(fewer.facts, fewer.row(), {.seed = seed}).found;
-  }
+  });
   EXPECT_GE(found, 3);
   EXPECT_EQ(of_tanh, 0);
   EXPECT_EQ(of_fewer, 0);
@@ -129,6 +131,50 @@ TEST(Collision, RefusesWhatDoesNotFit) {
                "[1,10]");
   EXPECT_ERROR(second_preimage(one.facts, full({1, 10}, NAN, f64)), "NaN");
   EXPECT_ERROR(find_collision(one.facts, one.row(), {.distance = 0}), "distance");
+}
+
+// Of every way to be seen, in both kinds of file.
+TEST(Certificate, CanBeRunAgain) {
+  const testing::TemporaryFolder folder;
+  Random random(10);
+  const Encoder encoder({.cell = Cell::lstm, .I = 2, .H = 4}, random);
+  const Tensor x = random.normal({9, 1, 2}, 0, 1, f64), h = random.normal({1, 1, 4}, 0, 1, f64);
+  const std::vector<Observation> all = {
+      {.outputs = Seen::final},
+      {.outputs = Seen::final_cell, .initial = {h, {}}},
+      {.outputs = Seen::every, .every = 4, .readout = random.normal({2, 4}, 0, 1, f64)},
+      {.outputs = Seen::all, .initial_known = false}};
+  for (std::size_t i = 0; i < all.size(); i++) {
+    const Facts facts(encoder, all[i], 9);
+    const Collision c = find_collision(facts, facts.rows_of(x));
+    ASSERT_TRUE(c.found) << i;
+    for (const char* end : {".npz", ".safetensors"}) {
+      const std::string path = folder / ("c" + std::to_string(i) + end);
+      write_certificate(path, facts, c);
+      const Collision again = check_certificate(path);
+      EXPECT_TRUE(again.found) << path;
+      EXPECT_TRUE(testing::same_bits(again.other, c.other)) << path;
+      EXPECT_EQ(again.output_distance, c.output_distance);
+      EXPECT_EQ(again.input_distance, c.input_distance);
+    }
+  }
+  const Tensor other = read_npz(folder / "c0.npz", "other");
+  EXPECT_EQ(other.shape(), (Shape{9, 1, 2}));
+  const auto metadata = list_safetensors(folder / "c2.safetensors").metadata;
+  EXPECT_EQ(metadata.at("cell"), "lstm");
+  EXPECT_EQ(metadata.at("observe"), "every:4");
+}
+
+TEST(Certificate, OfAnotherRunIsNotFound) {
+  const testing::TemporaryFolder folder;
+  const Case one({.cell = Cell::tanh, .I = 1, .H = 4}, 10, "final", 11);
+  Collision c = find_collision(one.facts, one.row());
+  c.other = c.other + 1e-3;
+  write_certificate(folder / "no.npz", one.facts, c);
+  EXPECT_FALSE(check_certificate(folder / "no.npz").found);
+  write_npz(folder / "none.npz", {{"x", ones({3}, f64)}});
+  EXPECT_ERROR(check_certificate(folder / "none.npz"), "none.npz has no readme", "no certificate");
+  EXPECT_ERROR(write_certificate(folder / "empty.npz", one.facts, {}), "certificate");
 }
 
 }  // namespace
