@@ -8,6 +8,7 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "core/view.h"
+#include "inversion/precision.h"
 
 namespace unroll {
 namespace {
@@ -35,15 +36,6 @@ Tensor token_embedding(const char* op, const Encoder& encoder, const Tensor& emb
 }
 
 namespace {
-
-double unit_roundoff(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::float32: return 0x1p-24;
-    case Dtype::float16: return 0x1p-11;
-    case Dtype::bfloat16: return 0x1p-8;
-    default: return 0x1p-53;
-  }
-}
 
 // A sequence of tokens that fits so far, as the last of a chain.
 struct Hypothesis {
