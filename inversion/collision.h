@@ -45,7 +45,7 @@ Collision find_collision(const Facts& facts, const Tensor& row,
 
 struct PreimageOptions {
   std::int64_t starts = 60;
-  double scale = 1;          // standard deviation of the starts
+  double scale = 3;          // standard deviation of the starts
   double distance = 1e-3;    // what is nearer to the row, in units of 1 + |row|, is the row itself
   double agreement = 1e-10;  // as CollisionOptions
   std::uint64_t seed = 1;
