@@ -87,9 +87,8 @@ class Solver {
       const Tensor W = whitener();
       rows = levenberg_marquardt(
                  [&](const Tensor& x, auto) {
-                   return linearise(x, [&](const Tensor& at) {
-                     return linear(facts_.of_unknowns(at) - y_, W);
-                   });
+                   return linearise(
+                       x, [&](const Tensor& at) { return linear(facts_.of_unknowns(at) - y_, W); });
                  },
                  rows, lm())
                  .x;
@@ -166,9 +165,10 @@ Prior Prior::of_samples(const Tensor& samples, double jitter) {
   const NoTape none;
   const std::int64_t count = samples.shape()[0], n = samples.shape()[1];
   const Tensor centre = unroll::mean(samples, {0}), centred = samples - centre;
-  const Tensor covariance =
-      matmul(transpose(centred, 0, 1), centred) / static_cast<double>(std::max<std::int64_t>(count - 1, 1));
-  const double spread = sum(square(centred)).item() / static_cast<double>(std::max<std::int64_t>(count - 1, 1) * n);
+  const Tensor covariance = matmul(transpose(centred, 0, 1), centred) /
+                            static_cast<double>(std::max<std::int64_t>(count - 1, 1));
+  const double spread =
+      sum(square(centred)).item() / static_cast<double>(std::max<std::int64_t>(count - 1, 1) * n);
   return {centre, covariance + eye(n, f64) * (jitter * spread)};
 }
 

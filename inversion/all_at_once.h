@@ -5,9 +5,10 @@
 //
 // Levenberg-Marquardt, in turn: from a given start; from zero; by continuation, |F(x) - y|^2 +
 // mu |x|^2 with mu from 1 to 1e-30, which holds x short while the residual is large; from random
-// starts, of which half see the residual whitened by the covariance of the facts of random inputs, so
-// that no direction of the state is drowned by the largest. It ends at the first root, or goes on to
-// look for others. With fewer facts than unknowns every root is one of many; see map_estimate.
+// starts, of which half see the residual whitened by the covariance of the facts of random inputs,
+// so that no direction of the state is drowned by the largest. It ends at the first root, or goes
+// on to look for others. With fewer facts than unknowns every root is one of many; see
+// map_estimate.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,12 @@ enum class Method : std::uint8_t {
 const char* name(Method method) noexcept;
 
 struct AllAtOnceOptions {
-  std::int64_t starts = 40;      // random ones
+  std::int64_t starts = 40;  // random ones
   std::uint64_t seed = 1;
-  double enough = 1e-13;         // root mean square residual of a root
-  Tensor start;                  // [1,n] or undefined
-  bool all_roots = false;        // go on after the first root
-  double scale = 1;              // standard deviation of the inputs that are expected
+  double enough = 1e-13;   // root mean square residual of a root
+  Tensor start;            // [1,n] or undefined
+  bool all_roots = false;  // go on after the first root
+  double scale = 1;        // standard deviation of the inputs that are expected
   std::int64_t iterations = 300;
 };
 
@@ -58,10 +59,11 @@ struct Prior {
   static Prior of_samples(const Tensor& samples, double jitter = 1e-9);
 };
 
-/// The most probable unknowns [1,n] under a Gaussian prior and facts with errors of standard deviation
-/// `sd`: min |F(x) - y|^2 / sd^2 + (x - mean)^T covariance^-1 (x - mean), by Levenberg-Marquardt from
-/// the mean, with sd falling from 1. Of a linear encoder the linear minimum-mean-square estimate.
-/// Throws Error where the covariance is not positive definite or shapes do not fit.
+/// The most probable unknowns [1,n] under a Gaussian prior and facts with errors of standard
+/// deviation `sd`: min |F(x) - y|^2 / sd^2 + (x - mean)^T covariance^-1 (x - mean), by
+/// Levenberg-Marquardt from the mean, with sd falling from 1. Of a linear encoder the linear
+/// minimum-mean-square estimate. Throws Error where the covariance is not positive definite or
+/// shapes do not fit.
 Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, double sd = 1e-8);
 
 }  // namespace unroll

@@ -1,0 +1,38 @@
+// From a root of one sequence to a verdict with a bound and its proof. Private to inversion/invert.cpp.
+#pragma once
+
+#include "inversion/invert.h"
+
+namespace unroll::detail {
+
+/// Errors beyond this part of the input's root mean square are no recovery.
+constexpr double kUsefulError = 1e-2;
+/// A residual of this many standard deviations of the facts' errors is still explained by them.
+constexpr double kExplained = 10;
+
+/// Solves one sequence with all unknowns at once and judges what it finds. `start` [1,n] or undefined.
+/// y [1,m]; facts with the initial state of that sequence.
+struct DenseResult {
+  Tensor row;  // [1,n]
+  SequenceInversion judged;
+};
+DenseResult solve_and_judge(const Facts& facts, const Tensor& y, const Tensor& start,
+                            const InvertOptions& options);
+
+/// What an inversion block by block says of sequence n: x [T,I], gains and ranks [blocks].
+struct StepwiseOutcome {
+  Tensor x, gain, rank;
+  double residual = 0;
+  std::int64_t failed = -1;
+};
+/// Undefined (facts == 0) where it takes more than the blocks to say.
+SequenceInversion judge_stepwise(const Facts& facts, const StepwiseOutcome& outcome,
+                                 double fact_error);
+
+/// The error that facts of such a run have, before its input is known: of random inputs.
+double expected_error(const Facts& facts);
+
+/// "1.2e-07"
+std::string short_number(double value);
+
+}  // namespace unroll::detail
