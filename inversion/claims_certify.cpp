@@ -4,60 +4,17 @@
 #include <cmath>
 #include <cstdio>
 
-#include "autograd/gru.h"
-#include "autograd/lstm.h"
 #include "autograd/ops.h"
-#include "autograd/rnn.h"
-#include "autograd/tape.h"
-#include "core/parallel.h"
+#include "inversion/claims_tools.h"
 #include "inversion/collision.h"
 #include "inversion/tokens.h"
 
 namespace unroll {
 namespace {
 
+using namespace claims;
+
 constexpr Dtype f64 = Dtype::float64;
-
-// "%.2g" of each, as in "1.2e-05".
-std::string text_of(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
-std::string text_of(std::int64_t value) { return std::to_string(value); }
-std::string out_of(std::int64_t part, std::int64_t all) {
-  return text_of(part) + "/" + text_of(all);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-void begin(const ClaimContext& context, const std::string& what) {
-  if (context.progress) context.progress(what);
-}
-
-// The numbers of `count` seeds, each in a thread of its own.
-template <class F>
-auto over_seeds(const ClaimContext& context, std::size_t count, F f) {
-  std::vector<decltype(f(std::uint64_t{}))> results(count);
-  run_jobs(count, [&](std::size_t i) {
-    if (context.stop && *context.stop) fail("claims", "stopped");
-    const NoTape none;
-    // Seeds of neighbouring contexts do not meet.
-    results[i] = f(context.seed * 1000 + i);
-  });
-  return results;
-}
-
-// Upper end of the 95 % interval of a rate (Wilson 1927).
-double highest_rate(std::int64_t successes, std::int64_t trials) {
-  const double n = static_cast<double>(trials), p = static_cast<double>(successes) / n, z = 1.96;
-  const double middle = p + z * z / (2 * n);
-  return (middle + z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n);
-}
 
 // ---- 4
 
@@ -76,7 +33,7 @@ ClaimRow claim_4(const ClaimContext& context) {
   for (int i = 0; i < 3; i++)
     for (const Cell cell : {Cell::gru, Cell::lstm})
       for (const bool one : over_seeds(context, 10, [&](std::uint64_t seed) {
-             return static_cast<char>(has_second_preimage(cell, kSizes[i][0], kSizes[i][1], seed));
+             return has_second_preimage(cell, kSizes[i][0], kSizes[i][1], seed);
            }))
         found[i] += one;
   return {4,
@@ -198,13 +155,6 @@ ClaimRow claim_26(const ClaimContext& context) {
 
 // ---- 27
 
-// The outputs of a run in float32, of one layer.
-Tensor run_in_float32(const Encoder& encoder, const Tensor& x) {
-  RecurrentWeights w = encoder.weights()[0];
-  for (Tensor* t : {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh}) *t = cast_copy(*t, Dtype::float32);
-  return lstm_stack(cast_copy(x, Dtype::float32), {}, {}, {.weights = {w}}).y;
-}
-
 bool is_decoded(std::uint64_t seed) {
   constexpr std::int64_t V = 1000, T = 50, I = 16;
   Random random(seed);
@@ -271,8 +221,15 @@ ClaimRow claim_28(const ClaimContext& context) {
 }
 
 using Measure = ClaimRow (*)(const ClaimContext&);
-constexpr std::pair<int, Measure> kClaims[] = {{4, claim_4},   {6, claim_6},   {24, claim_24},
-                                               {26, claim_26}, {27, claim_27}, {28, claim_28}};
+constexpr std::pair<int, Measure> kClaims[] = {{4, claim_4},
+                                               {5, claims::noise_gain},
+                                               {6, claim_6},
+                                               {7, claims::saturated_rows},
+                                               {8, claims::active_rows},
+                                               {24, claim_24},
+                                               {26, claim_26},
+                                               {27, claim_27},
+                                               {28, claim_28}};
 
 }  // namespace
 
@@ -283,7 +240,7 @@ ClaimRows certify_claims(const ClaimContext& context, const std::vector<int>& cl
                                     [&](const auto& each) { return each.first == wanted; });
     if (found == std::end(kClaims))
       fail("certify_claims", "claim " + std::to_string(wanted) + " is none of these");
-    begin(context, "claim " + std::to_string(wanted));
+    if (context.progress) context.progress("claim " + std::to_string(wanted));
     rows.push_back(found->second(context));
   }
   return rows;
@@ -302,7 +259,7 @@ T5 run_t5(const ClaimContext& context) {
         {dtype, saturation_point(dtype), library_tanh_quality(dtype), engine_tanh_quality(dtype)});
   for (const bool orthogonal : {true, false})
     for (const std::int64_t T : {8, 16, 24}) {
-      begin(context, "rounded states, T " + std::to_string(T));
+      if (context.progress) context.progress("rounded states, T " + std::to_string(T));
       for (const Dtype dtype : {f64, Dtype::float32, Dtype::bfloat16, Dtype::float16})
         t5.rounding.push_back(rounded_state(context, orthogonal, T, dtype));
     }

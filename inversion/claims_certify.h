@@ -1,5 +1,5 @@
-// The claims about proofs and precision: 4 (a second preimage), 6 (saturation), 24 (rounded
-// states), 26 (collisions), 27 (tokens) and 28 (digits in one number).
+// The claims about proofs and precision: 4 (a second preimage), 5 (noise), 6 and 7 (saturation), 8
+// (ReLU), 24 (rounded states), 26 (collisions), 27 (tokens) and 28 (digits in one number).
 //
 //   for (const ClaimRow& row : certify_claims({})) std::cout << row.claim << row.measured << "\n";
 //

@@ -8,7 +8,7 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "core/view.h"
-#include "inversion/precision.h"
+#include "inversion/rounding.h"
 
 namespace unroll {
 namespace {

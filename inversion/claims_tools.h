@@ -1,0 +1,68 @@
+// What the measurements of claims share. Private to inversion/claims*.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "core/parallel.h"
+#include "inversion/claims.h"
+#include "models/encoder.h"
+
+namespace unroll::claims {
+
+/// Two digits, as in "1.2e-05".
+inline std::string text_of(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", value);
+  return text;
+}
+inline std::string text_of(std::int64_t value) { return std::to_string(value); }
+inline std::string out_of(std::int64_t part, std::int64_t all) {
+  return text_of(part) + "/" + text_of(all);
+}
+
+inline double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+inline bool within_factor(double value, double of, double factor) {
+  return value >= of / factor && value <= of * factor;
+}
+
+/// Upper end of the 95 % interval of a rate (Wilson 1927).
+inline double highest_rate(std::int64_t successes, std::int64_t trials) {
+  const double n = static_cast<double>(trials), p = static_cast<double>(successes) / n, z = 1.96;
+  const double middle = p + z * z / (2 * n);
+  return (middle + z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n);
+}
+
+/// f(seed) of `count` seeds, each in a thread of its own; a bool comes as char, since elements of a
+/// vector<bool> are not apart. Neighbouring contexts have no seed in common.
+template <class F>
+auto over_seeds(const ClaimContext& context, std::size_t count, F f) {
+  using Result = decltype(f(std::uint64_t{}));
+  std::vector<std::conditional_t<std::is_same_v<Result, bool>, char, Result>> results(count);
+  run_jobs(count, [&](std::size_t i) {
+    if (context.stop && *context.stop) fail("claims", "stopped");
+    const NoTape none;
+    results[i] = f(context.seed * 1000 + i);
+  });
+  return results;
+}
+
+/// The outputs [T,N,H] of a run in float32 of one layer, an LSTM or an RNN.
+Tensor run_in_float32(const Encoder& encoder, const Tensor& x);
+
+// Of claims_certify_steps.cpp: claims 5, 7 and 8.
+ClaimRow noise_gain(const ClaimContext& context);
+ClaimRow saturated_rows(const ClaimContext& context);
+ClaimRow active_rows(const ClaimContext& context);
+
+}  // namespace unroll::claims
