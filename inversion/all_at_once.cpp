@@ -14,6 +14,7 @@ namespace unroll {
 namespace {
 
 constexpr Dtype f64 = Dtype::float64;
+constexpr double kTight = 0.9;
 constexpr std::int64_t kPriorSamples = 400, kBatch = 20;
 constexpr double kWhitenLeast = 1e-9;  // of the largest variance
 
@@ -28,8 +29,12 @@ class Solver {
 
   AllAtOnce run() {
     if (options_.start) take(Method::given_start, plain(cast_copy(options_.start, f64)));
+    // With hardly more facts than unknowns there are other roots, or narrow valleys: stay near
+    // zero.
+    const bool tight = static_cast<double>(n_) > kTight * static_cast<double>(facts_.count());
+    if (wanted() && tight) take(Method::continuation, plain(by_continuation()));
     if (wanted()) take(Method::gauss_newton, plain(zeros({1, n_}, f64)));
-    if (wanted()) take(Method::continuation, plain(by_continuation()));
+    if (wanted() && !tight) take(Method::continuation, plain(by_continuation()));
     while (found_.starts < options_.starts && wanted()) random_starts();
     return std::move(found_);
   }
@@ -132,6 +137,55 @@ class Solver {
   AllAtOnce found_;
 };
 
+// In z, where x = mean + L z and covariance = L L^T, the prior is |z|^2.
+class MapSearch {
+ public:
+  MapSearch(const Facts& facts, const Tensor& y, const Prior& prior, double sd)
+      : facts_(facts), y_(y), mean_(prior.mean), L_(cholesky(prior.covariance)), sd_(sd) {}
+
+  Tensor run() {
+    const std::int64_t n = facts_.unknowns();
+    Tensor z = follow(zeros({1, n}, f64), 1);
+    double best = cost(z);
+    Random random(5, 42);
+    // So improbable an answer is that of another minimum.
+    for (int i = 0; i < kOtherStarts && best > kProbable * static_cast<double>(n); i++) {
+      const Tensor other = follow(random.normal({1, n}, 0, 0.5, f64), 0.1);
+      if (const double own = cost(other); own < best) best = own, z = other;
+    }
+    return x_of(z);
+  }
+
+ private:
+  static constexpr int kOtherStarts = 8;
+  static constexpr double kFalling =
+      4;  // factor from one sd to the next: larger steps leave the path
+  static constexpr double kProbable = 2;  // of the expected |z|^2
+
+  Tensor x_of(const Tensor& z) const { return linear(z, L_, mean_); }
+
+  Tensor residual(const Tensor& z, double s) const {
+    return cat({(facts_.of_unknowns(x_of(z)) - y_) / s, z}, 1);
+  }
+  double cost(const Tensor& z) const { return sum(square(residual(z, sd_))).item(); }
+
+  Tensor follow(Tensor z, double first) const {
+    for (double s = first;; s = std::max(s / kFalling, sd_)) {
+      z = levenberg_marquardt(
+              [&](const Tensor& at, auto) {
+                return linearise(at, [&](const Tensor& rows) { return residual(rows, s); });
+              },
+              z, {.iterations = 40, .damping = 1e-6})
+              .x;
+      if (s <= sd_) return z;
+    }
+  }
+
+  const Facts& facts_;
+  Tensor y_, mean_, L_;
+  double sd_;
+};
+
 void require_row(const char* op, const Facts& facts, const Tensor& y) {
   if (!y || y.rank() != 2 || y.shape()[0] != 1 || y.shape()[1] != facts.count())
     fail(op, "outputs of one sequence are wanted, [1," + std::to_string(facts.count()) + "]" +
@@ -172,7 +226,6 @@ Prior Prior::of_samples(const Tensor& samples, double jitter) {
   return {centre, covariance + eye(n, f64) * (jitter * spread)};
 }
 
-// In z, where x = mean + L z and covariance = L L^T, the prior is |z|^2.
 Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, double sd) {
   require_row("map_estimate", facts, y);
   const std::int64_t n = facts.unknowns();
@@ -181,20 +234,7 @@ Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, dou
                              to_string(prior.covariance.shape()) + " but there are " +
                              std::to_string(n) + " unknowns");
   const NoTape none;
-  const Tensor L = cholesky(prior.covariance);
-  const auto x_of = [&](const Tensor& z) { return linear(z, L, prior.mean); };
-  Tensor z = zeros({1, n}, f64);
-  for (double s = 1;; s = std::max(s / 10, sd)) {
-    z = levenberg_marquardt(
-            [&](const Tensor& at, auto) {
-              return linearise(at, [&](const Tensor& rows) {
-                return cat({(facts.of_unknowns(x_of(rows)) - y) / s, rows}, 1);
-              });
-            },
-            z, {.iterations = 40, .damping = 1e-6})
-            .x;
-    if (s <= sd) return x_of(z);
-  }
+  return MapSearch(facts, y, prior, sd).run();
 }
 
 }  // namespace unroll

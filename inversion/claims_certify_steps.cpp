@@ -33,15 +33,6 @@ struct Run {
 
 }  // namespace
 
-Tensor run_in_float32(const Encoder& encoder, const Tensor& x) {
-  RecurrentWeights w = encoder.weights()[0];
-  for (Tensor* t : {&w.w_ih, &w.w_hh, &w.b_ih, &w.b_hh}) *t = cast_copy(*t, Dtype::float32);
-  const RecurrentStack stack{.weights = {w}};
-  const Tensor narrow = cast_copy(x, Dtype::float32);
-  return encoder.sizes().cell == Cell::lstm ? lstm_stack(narrow, {}, {}, stack).y
-                                            : rnn_stack(narrow, {}, stack).y;
-}
-
 ClaimRow noise_gain(const ClaimContext& context) {
   constexpr double kNoise = 1e-6;
   constexpr std::pair<Cell, double> kExpected[] = {

@@ -16,9 +16,9 @@
 namespace unroll::claims {
 
 /// Two digits, as in "1.2e-05".
-inline std::string text_of(double value) {
+inline std::string text_of(double value, int digits = 2) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
   return text;
 }
 inline std::string text_of(std::int64_t value) { return std::to_string(value); }
@@ -57,8 +57,13 @@ auto over_seeds(const ClaimContext& context, std::size_t count, F f) {
   return results;
 }
 
-/// The outputs [T,N,H] of a run in float32 of one layer, an LSTM or an RNN.
-Tensor run_in_float32(const Encoder& encoder, const Tensor& x);
+/// The outputs [T,N,D*P] of a run in float32.
+inline Tensor run_in_float32(const Encoder& encoder, const Tensor& x) {
+  return encoder.in(Dtype::float32)(cast_copy(x, Dtype::float32)).y;
+}
+
+/// Largest |a - b|.
+double largest_error(const Tensor& a, const Tensor& b);
 
 // Of claims_certify_steps.cpp: claims 5, 7 and 8.
 ClaimRow noise_gain(const ClaimContext& context);

@@ -102,7 +102,8 @@ class Group {
   }
 
   void by_steps(const Facts& facts, const Tensor& y, bool judged) {
-    StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20), .seed = options_.seed};
+    StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
+                        .seed = options_.seed};
     how.enough = detail::kExplained * detail::expected_error(facts);
     const Stepwise found = invert_stepwise(facts, y, how);
     rows_ = contiguous_copy(facts_.rows_of(found.x));
@@ -115,7 +116,8 @@ class Group {
 
   void judge(const Facts& facts, const Stepwise& found, std::int64_t n, double error) {
     const auto column = [n](const Tensor& t) { return contiguous_copy(view::select(t, 1, n)); };
-    const StepwiseOutcome outcome{.x = column(found.x), .gain = column(found.gain),
+    const StepwiseOutcome outcome{.x = column(found.x),
+                                  .gain = column(found.gain),
                                   .rank = column(found.rank),
                                   .residual = amax(column(found.residual), {0}).item(),
                                   .failed = found.failed[static_cast<std::size_t>(n)]};
@@ -137,9 +139,11 @@ class Group {
       for (std::int64_t n = 0; n < N_; n++) {
         SequenceInversion& s = sequences_[static_cast<std::size_t>(n)];
         if (s.facts == 0 || s.other || again.failed[static_cast<std::size_t>(n)] >= 0) continue;
-        const Tensor one = view::select(found.x, 1, n), two = contiguous_copy(view::select(again.x, 1, n));
+        const Tensor one = view::select(found.x, 1, n),
+                     two = contiguous_copy(view::select(again.x, 1, n));
         const double distance = std::sqrt(sum(square(one - two)).item());
-        if (distance > 1e-3 * (1 + amax(abs(one), {0, 1}).item())) conclude_other(facts, s, found, n, two, distance);
+        if (distance > 1e-3 * (1 + amax(abs(one), {0, 1}).item()))
+          conclude_other(facts, s, found, n, two, distance);
       }
     }
   }
@@ -154,7 +158,8 @@ class Group {
     s.other = two;
     s.other_distance = distance;
     s.other_difference =
-        amax(abs(outputs(two) - outputs(contiguous_copy(view::select(found.x, 1, n)))), {0, 1}).item();
+        amax(abs(outputs(two) - outputs(contiguous_copy(view::select(found.x, 1, n)))), {0, 1})
+            .item();
     s.verdict = Verdict::ambiguous;
     s.reason = "a second input gives the same outputs";
     s.error_bound = std::numeric_limits<double>::infinity();
@@ -184,13 +189,14 @@ class Group {
 
   static SequenceInversion too_large(const Facts& facts) {
     const double unknown = std::numeric_limits<double>::infinity();
-    return {.reason = std::to_string(facts.unknowns()) +
-                      " unknowns that blocks do not determine are too many to solve at once (limit " +
-                      std::to_string(kDenseUnknowns) + "): cut the sequence",
-            .error_bound = unknown,
-            .bound = full({facts.T(), facts.encoder().sizes().I}, unknown, f64),
-            .unknowns = facts.unknowns(),
-            .facts = facts.count()};
+    return {
+        .reason = std::to_string(facts.unknowns()) +
+                  " unknowns that blocks do not determine are too many to solve at once (limit " +
+                  std::to_string(kDenseUnknowns) + "): cut the sequence",
+        .error_bound = unknown,
+        .bound = full({facts.T(), facts.encoder().sizes().I}, unknown, f64),
+        .unknowns = facts.unknowns(),
+        .facts = facts.count()};
   }
 
   Facts facts_;

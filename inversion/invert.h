@@ -14,11 +14,13 @@
 //   Single numbers may be determined all the same: see bound.
 // - ill_conditioned: the outputs are reproduced and nothing is lost in exact arithmetic, but their
 //   errors grow beyond use: error_bound is not small.
-// - local_minimum: no start reproduced the outputs. That says nothing about whether the input can be
+// - local_minimum: no start reproduced the outputs. That says nothing about whether the input can
+// be
 //   recovered; the outputs may also be those of other weights, or noisier than stated.
 //
-// Bounds are to first order in the outputs' errors, with a factor for what first order leaves out; the
-// errors are measured (inversion/rounding.h) or stated as noise. Thread-safe; nothing is recorded.
+// Bounds are to first order in the outputs' errors, with a factor for what first order leaves out;
+// the errors are measured (inversion/rounding.h) or stated as noise. Thread-safe; nothing is
+// recorded.
 #pragma once
 
 #include <atomic>
@@ -50,30 +52,31 @@ struct InvertOptions {
 /// One sequence of T steps.
 struct SequenceInversion {
   Verdict verdict = Verdict::local_minimum;
-  std::string reason;            // one line
+  std::string reason;  // one line
   Method method = Method::none;
-  double error_bound = 0;        // of every number of x; infinite where one is not determined
-  Tensor bound;                  // [T,I]: of each number of x
-  double residual = 0;           // root mean square of the facts
-  double fact_error = 0;         // standard deviation that each fact's error is taken to have
+  double error_bound = 0;  // of every number of x; infinite where one is not determined
+  Tensor bound;            // [T,I]: of each number of x
+  double residual = 0;     // root mean square of the facts
+  double fact_error = 0;   // standard deviation that each fact's error is taken to have
   std::int64_t unknowns = 0, facts = 0, rank = 0;
-  double condition = 0;          // of the Jacobian, or the largest gain of a stepwise inversion
-  Tensor other;                  // [T,I]: another input with the same facts, or undefined
-  double other_distance = 0;     // Euclidean, to x
-  double other_difference = 0;   // largest, of the facts
+  double condition = 0;         // of the Jacobian, or the largest gain of a stepwise inversion
+  Tensor other;                 // [T,I]: another input with the same facts, or undefined
+  double other_distance = 0;    // Euclidean, to x
+  double other_difference = 0;  // largest, of the facts
 };
 
 struct Inversion {
-  Tensor x;                // [T,N,I] float64; 0 at padding
-  EncoderState initial;    // [L*D,N,*]: as given, or found; undefined: zero
+  Tensor x;                                  // [T,N,I] float64; 0 at padding
+  EncoderState initial;                      // [L*D,N,*]: as given, or found; undefined: zero
   std::vector<SequenceInversion> sequences;  // [N]
   /// The worst of all, in the order of Verdict.
   Verdict verdict() const noexcept;
   double error_bound() const noexcept;
 };
 
-/// outputs as Facts::from_outputs takes them, any real type. Throws Error, naming what does not fit, for
-/// outputs that are not the encoder's, hold NaN, lengths beyond T, and where T is not known.
+/// outputs as Facts::from_outputs takes them, any real type. Throws Error, naming what does not
+/// fit, for outputs that are not the encoder's, hold NaN, lengths beyond T, and where T is not
+/// known.
 Inversion invert(const Encoder& encoder, const Tensor& outputs, const Observation& observation,
                  const InvertOptions& options = {});
 

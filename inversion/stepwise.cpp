@@ -90,7 +90,9 @@ class Search {
     if (closed) found_.x = detail::closed_form(facts_, y_, state.h);
     for (std::int64_t t = 0; t < blocks_; t++) {
       const Tensor wanted = contiguous_copy(seen(t));
-      Tensor x = closed ? rows(t) : options_.cold ? zeros({N_, block_.unknowns()}, f64) : random_start(N_);
+      Tensor x = closed          ? rows(t)
+                 : options_.cold ? zeros({N_, block_.unknowns()}, f64)
+                                 : random_start(N_);
       std::vector<double> residual;
       if (closed)
         residual = to_vector<double>(block_.residual(x, wanted, state));

@@ -59,14 +59,15 @@ class Judge {
 
  private:
   void solve(const Tensor& start, double enough) {
-    AllAtOnceOptions how{.starts = options_.restarts, .seed = options_.seed, .enough = enough,
-                         .start = start};
+    AllAtOnceOptions how{
+        .starts = options_.restarts, .seed = options_.seed, .enough = enough, .start = start};
     // As many facts as unknowns: roots are isolated, but there may be several.
     how.all_roots = facts_.count() == facts_.unknowns();
     const AllAtOnce found = invert_all_at_once(facts_, y_, how);
     out_.row = found.row;
     out_.judged.method = found.method;
-    stalled_ = std::to_string(found.stalled) + " of " + std::to_string(found.starts) + " random starts";
+    stalled_ =
+        std::to_string(found.stalled) + " of " + std::to_string(found.starts) + " random starts";
     if (found.roots.size() > 1) set_other(found.roots[1]);
   }
 
@@ -97,8 +98,8 @@ class Judge {
     SequenceInversion& s = out_.judged;
     s.rank = local.rank;
     s.condition = local.condition;
-    // What is left of the least-squares step, and what errors of the facts may do: of independent ones
-    // the standard deviation is gain * error, of the worst ones sqrt(m) times that.
+    // What is left of the least-squares step, and what errors of the facts may do: of independent
+    // ones the standard deviation is gain * error, of the worst ones sqrt(m) times that.
     const Tensor left = abs(view::reshape(matmul(local.pseudo_inverse, transpose(residual, 0, 1)),
                                           {facts_.unknowns()}));
     const double factor =
@@ -114,8 +115,9 @@ class Judge {
     if (s.facts < s.unknowns) return conclude_ambiguous(counts(s) + " cannot determine them");
     if (!explained_) {
       s.verdict = Verdict::local_minimum;
-      s.reason = "no start reproduces the outputs: the closest is off by " + short_number(s.residual) +
-                 " where their errors are " + short_number(s.fact_error) + "; " + stalled_ +
+      s.reason = "no start reproduces the outputs: the closest is off by " +
+                 short_number(s.residual) + " where their errors are " +
+                 short_number(s.fact_error) + "; " + stalled_ +
                  " stalled, which does not say that the input is lost";
       s.error_bound = kInfinity;
       s.bound = full(s.bound.shape(), kInfinity, f64);
@@ -129,8 +131,8 @@ class Judge {
       s.reason = "full rank, condition " + short_number(s.condition);
     } else {
       s.verdict = Verdict::ill_conditioned;
-      s.reason = "errors of " + short_number(s.fact_error) + " in the outputs may move the input by " +
-                 short_number(s.error_bound);
+      s.reason = "errors of " + short_number(s.fact_error) +
+                 " in the outputs may move the input by " + short_number(s.error_bound);
     }
   }
 
@@ -205,9 +207,12 @@ SequenceInversion judge_stepwise(const Facts& facts, const StepwiseOutcome& outc
                                  double fact_error) {
   const EncoderSizes& sizes = facts.encoder().sizes();
   const std::int64_t blocks = facts.steps_seen(), k = facts.T() / blocks, n = k * sizes.I;
-  SequenceInversion s{.method = Method::stepwise, .residual = outcome.residual,
-                      .fact_error = fact_error, .unknowns = facts.unknowns(),
-                      .facts = facts.count(), .rank = facts.unknowns()};
+  SequenceInversion s{.method = Method::stepwise,
+                      .residual = outcome.residual,
+                      .fact_error = fact_error,
+                      .unknowns = facts.unknowns(),
+                      .facts = facts.count(),
+                      .rank = facts.unknowns()};
   s.bound = empty({facts.T(), sizes.I}, f64);
   double* bound = s.bound.mutable_data<double>();
   std::int64_t deficient = -1;

@@ -1,4 +1,5 @@
-// From a root of one sequence to a verdict with a bound and its proof. Private to inversion/invert.cpp.
+// From a root of one sequence to a verdict with a bound and its proof. Private to
+// inversion/invert.cpp.
 #pragma once
 
 #include "inversion/invert.h"
@@ -10,8 +11,8 @@ constexpr double kUsefulError = 1e-2;
 /// A residual of this many standard deviations of the facts' errors is still explained by them.
 constexpr double kExplained = 10;
 
-/// Solves one sequence with all unknowns at once and judges what it finds. `start` [1,n] or undefined.
-/// y [1,m]; facts with the initial state of that sequence.
+/// Solves one sequence with all unknowns at once and judges what it finds. `start` [1,n] or
+/// undefined. y [1,m]; facts with the initial state of that sequence.
 struct DenseResult {
   Tensor row;  // [1,n]
   SequenceInversion judged;

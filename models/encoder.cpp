@@ -248,6 +248,15 @@ std::string Encoder::describe() const {
   return text;
 }
 
+Encoder Encoder::in(Dtype dtype) const {
+  if (!is_real(dtype))
+    fail("Encoder", std::string("it runs in float32 or float64, not ") + unroll::name(dtype));
+  Encoder other = *this;
+  for (RecurrentWeights& weights : other.stack_.weights)
+    for_each_weight(weights, [&](const char*, Tensor& t) { t = cast_copy(t, dtype); });
+  return other;
+}
+
 Encoder Encoder::perturbed(double relative, Random& random) const {
   const NoTape none;
   Encoder other = *this;

@@ -4,8 +4,9 @@
 //   EncoderOut out = encoder(x);                               // x [T,N,I]; out.y [T,N,D*P]
 //   Encoder drawn({.cell = Cell::gru, .I = 4, .H = 16}, random);
 //
-// Everything here is float64: weights of other types are converted, exactly. An Encoder is a small
-// immutable value that shares its tensors; calls are differentiable and thread-safe.
+// Weights of every type become float64, exactly; in(Dtype::float32) runs as a network of that type
+// would. An Encoder is a small immutable value that shares its tensors; calls are differentiable
+// and thread-safe.
 #pragma once
 
 #include <optional>
@@ -62,9 +63,13 @@ class Encoder {
   /// 1, or a projection of another cell than the LSTM.
   Encoder(const EncoderSizes& sizes, Random& random, const RecurrentInit& init = {});
 
-  /// x [T,N,I] float64. Padding is never read; there y is zero.
+  /// x [T,N,I] of dtype(). Padding is never read; there y is zero.
   EncoderOut operator()(const Tensor& x, const EncoderState& state = {},
                         const Lengths& lengths = {}) const;
+
+  /// The same network with weights rounded to float32, or float64.
+  Encoder in(Dtype dtype) const;
+  Dtype dtype() const noexcept { return stack_.weights[0].w_hh.dtype(); }
 
   const EncoderSizes& sizes() const noexcept { return sizes_; }
   /// Of layer l and direction d at [l*D+d].

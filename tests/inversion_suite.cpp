@@ -128,14 +128,16 @@ Draft hard(Random& r) {
 }
 
 using Family = Draft (*)(Random&);
-constexpr Family kFamilies[] = {all_seen,  all_seen,     all_seen,      both_directions, every_kth, readout,
-                                last_state, too_long,    thin_readout,  unknown_start,   hard};
+constexpr Family kFamilies[] = {all_seen,     all_seen,      all_seen,   both_directions,
+                                every_kth,    readout,       last_state, too_long,
+                                thin_readout, unknown_start, hard};
 
 std::string described(const Draft& d, const Encoder& encoder) {
   char text[160];
-  std::snprintf(text, sizeof text, "%s, seen %s%s, T %lld, noise %g, %s", encoder.describe().c_str(),
-                name(d.observation).c_str(), d.observation.readout ? " through a readout" : "",
-                static_cast<long long>(d.T), d.observation.noise, name(d.observation.dtype));
+  std::snprintf(text, sizeof text, "%s, seen %s%s, T %lld, noise %g, %s",
+                encoder.describe().c_str(), name(d.observation).c_str(),
+                d.observation.readout ? " through a readout" : "", static_cast<long long>(d.T),
+                d.observation.noise, name(d.observation.dtype));
   return text;
 }
 
@@ -146,7 +148,8 @@ Tensor as_outputs(const Facts& facts, const Tensor& y, Random& random) {
   if (seen.noise > 0) out = out + random.normal(y.shape(), 0, seen.noise, f64);
   const bool sequence = seen.outputs == Seen::all || seen.outputs == Seen::every;
   if (sequence)
-    out = view::transpose(view::reshape(out, {y.shape()[0], facts.steps_seen(), facts.width()}), 0, 1);
+    out = view::transpose(view::reshape(out, {y.shape()[0], facts.steps_seen(), facts.width()}), 0,
+                          1);
   return cast_copy(out, seen.dtype);
 }
 
@@ -165,7 +168,8 @@ std::string text(double value) {
 // A second input with the facts of the first, to what their errors explain.
 bool is_collision(const InversionCase& the, const Inversion& found, std::int64_t n) {
   const SequenceInversion& s = found.sequences[static_cast<std::size_t>(n)];
-  return s.other && s.other_distance > 1e-3 && s.other_difference <= 1e-9 * (1 + largest(the.outputs)) + 20 * s.fact_error;
+  return s.other && s.other_distance > 1e-3 &&
+         s.other_difference <= 1e-9 * (1 + largest(the.outputs)) + 20 * s.fact_error;
 }
 
 }  // namespace
@@ -179,10 +183,17 @@ InversionCase inversion_case(std::uint64_t seed, std::int64_t index) {
   EncoderState initial;
   if (!d.observation.initial_known) {
     initial.h = random.normal({d.sizes.layers, d.N, d.sizes.H}, 0, 0.3, f64);
-    if (d.sizes.has_cell_state()) initial.c = random.normal({d.sizes.layers, d.N, d.sizes.H}, 0, 0.3, f64);
+    if (d.sizes.has_cell_state())
+      initial.c = random.normal({d.sizes.layers, d.N, d.sizes.H}, 0, 0.3, f64);
   }
-  return {described(d, encoder), d.kind,  encoder, d.observation, x, initial,
-          as_outputs(facts, facts(x, initial), random), d.T};
+  return {described(d, encoder),
+          d.kind,
+          encoder,
+          d.observation,
+          x,
+          initial,
+          as_outputs(facts, facts(x, initial), random),
+          d.T};
 }
 
 std::string wrong_verdict(const InversionCase& the, const Inversion& found, std::int64_t n) {
@@ -199,7 +210,8 @@ std::string wrong_verdict(const InversionCase& the, const Inversion& found, std:
   const std::vector<double> off = to_vector<double>(error), bound = to_vector<double>(s.bound);
   for (std::size_t i = 0; i < off.size(); i++)
     if (!(std::abs(off[i]) <= bound[i]))
-      return "number " + std::to_string(i) + " is off by " + text(off[i]) + ", bound " + text(bound[i]);
+      return "number " + std::to_string(i) + " is off by " + text(off[i]) + ", bound " +
+             text(bound[i]);
   return "";
 }
 

@@ -15,7 +15,7 @@ struct InversionCase {
   Kind kind;
   Encoder encoder;
   Observation observation;
-  Tensor x;        // [T,N,I], the truth
+  Tensor x;  // [T,N,I], the truth
   EncoderState initial;
   Tensor outputs;  // as files hold them
   std::int64_t steps = 0;
