@@ -6,6 +6,7 @@
 #pragma once
 
 #include <unroll/autograd/ops.h>
+#include <unroll/io/csv.h>
 #include <unroll/io/npz.h>
 
 #include <algorithm>
@@ -28,7 +29,7 @@ class Expected {
       return refuse(name, to_string(actual.shape()) + " for " + to_string(wanted.shape()));
     const double error = largest(actual - wanted);
     if (!(error <= tolerance * largest(wanted)))
-      refuse(name, "off by " + std::to_string(error / largest(wanted)));
+      refuse(name, "off by " + unroll::csv_number(error / largest(wanted)));
   }
   void same(const std::string& name, double actual) {
     same(name, unroll::scalar(actual, unroll::Dtype::float64));
