@@ -2,7 +2,8 @@
 #
 # - the comment at the top is about the file, and its indented lines are code;
 # - a comment behind a declaration is about that declaration;
-# - a comment with three slashes is about all declarations down to the next comment or empty line;
+# - a comment with three slashes is about all declarations down to the next comment or empty line,
+#   a struct's also about the functions right below it;
 # - a title, "// ---- products", is about what has no comment of its own down to the next title;
 # - a struct's comment is about the members that say nothing themselves, and a class's about how it is
 #   made, copied and destroyed.
@@ -124,7 +125,7 @@ macro { macro = /\\$/; print ""; next }
       sub(/.* /, "", name[depth])
     }
   }
-  if (opens != closes) doc = ""
+  if (opens != closes) doc = code ~ /^ *};/ ? about[depth] : ""
   if (closes > opens) depth -= closes - opens
   whole = code ~ /[;{}:] *$/ || code ~ /^ *#/
 }

@@ -26,9 +26,11 @@ struct EncoderSizes {
   std::int64_t projection = 0;  // P of an LSTM; 0: none
   bool bias = true;
 
+  /// D.
   std::int64_t directions() const noexcept { return bidirectional ? 2 : 1; }
   std::int64_t state_width() const noexcept { return projection ? projection : H; }    // P
   std::int64_t output_width() const noexcept { return directions() * state_width(); }  // D*P
+  /// Whether there is a c: that of the LSTM.
   bool has_cell_state() const noexcept { return cell == Cell::lstm; }
 };
 
@@ -37,6 +39,7 @@ struct EncoderState {
   Tensor h, c;
 };
 
+/// What an encoder gives.
 struct EncoderOut {
   Tensor y;           // [T,N,D*P]: the outputs of the last layer
   EncoderState last;  // after each sequence's last valid step
@@ -48,6 +51,7 @@ struct EncoderHints {
   std::optional<Cell> cell;           // tanh, relu or linear for an RNN (else tanh); or a check
 };
 
+/// The recurrent network of a file: what was observed runs through it.
 class Encoder {
  public:
   /// From *.safetensors, *.index.json or *.npz. The cell follows from the number of gates, sizes,
@@ -66,6 +70,7 @@ class Encoder {
   EncoderOut operator()(const Tensor& x, const EncoderState& state = {},
                         const Lengths& lengths = {}) const;
 
+  /// Its cell, sizes and options.
   const EncoderSizes& sizes() const noexcept { return sizes_; }
   /// Of layer l and direction d at [l*D+d].
   const std::vector<RecurrentWeights>& weights() const noexcept { return stack_.weights; }
