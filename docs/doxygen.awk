@@ -16,7 +16,7 @@ function indent(line) {
 
 # The comment of a declaration that has none of its own.
 function described(code) {
-  if (code ~ /^ *(class|struct|enum|namespace|extern|static_assert)\>/) return ""
+  if (code ~ /^ *(class|struct|enum|namespace|extern|static_assert)[ (]/) return ""
   if (doc != "") return doc
   if (title[depth] != "") return title[depth]
   if (code !~ /\(/) return about[depth]
