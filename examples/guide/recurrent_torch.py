@@ -1,9 +1,12 @@
 """docs/guide.md: recurrent layers, cells and attention, by PyTorch. scripts/guide.sh runs it."""
 
+# [start]
 import torch
-from expected import Expected
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+# [end]
+from expected import Expected
 
 torch.set_default_dtype(torch.float64)
 torch.manual_seed(1)
