@@ -6,7 +6,7 @@
 #   a struct's also about the functions right below it;
 # - a title, "// ---- products", is about what has no comment of its own down to the next title;
 # - a struct's comment is about the members that say nothing themselves, and a class's about how it is
-#   made, copied and destroyed.
+#   made, copied and destroyed; one without a comment has the first paragraph of the file's.
 # Functions that none of these describes stay without a description, so that Doxygen names them.
 
 function indent(line) {
@@ -16,7 +16,8 @@ function indent(line) {
 
 # The comment of a declaration that has none of its own.
 function described(code) {
-  if (code ~ /^ *(class|struct|enum|namespace|extern|static_assert)[ (]/) return ""
+  if (code ~ /^ *(class|struct|enum) /) return code ~ /{/ ? doc != "" ? doc : file : ""
+  if (code ~ /^ *(namespace|extern|static_assert)[ (]/) return ""
   if (doc != "") return doc
   if (title[depth] != "") return title[depth]
   if (code !~ /\(/) return about[depth]
@@ -27,7 +28,7 @@ function described(code) {
 
 # Prints "double lr = 1, eps = 0;" as one declaration for each, all with the same comment.
 function print_each(code, before, behind,    type, names, count, i) {
-  match(code, /^ *[A-Za-z0-9_:]+ /)
+  match(code, /^ *[A-Za-z0-9_:]+(<[A-Za-z0-9_:]+>)? /)
   type = substr(code, 1, RLENGTH)
   code = substr(code, RLENGTH + 1)
   sub(/; *$/, "", code)
@@ -35,9 +36,11 @@ function print_each(code, before, behind,    type, names, count, i) {
   for (i = 1; i <= count; i++) printf "%s%s%s;%s\n", before, type, names[i], behind
 }
 
-FNR == 1 { top = 1; depth = 0; scope[0] = 1; whole = 1; print "/// \\file" }
+FNR == 1 { top = 1; file = ""; told = 0; depth = 0; scope[0] = 1; whole = 1; print "/// \\file" }
 
 top && /^\/\// {
+  if (/^\/\/$/) told = 1
+  if (!told) file = file "/" $0 "\n"
   sub(/^\/\/   /, "///     ") || sub(/^\/\//, "///")
   print
   next
@@ -106,7 +109,7 @@ macro { macro = /\\$/; print ""; next }
   if (!own && !trailing && scope[depth] && whole &&
       code !~ /^ *(public|private|protected):/ && code !~ /^ *[#}\/]/)
     before = described(code)
-  if (scope[depth] && whole && code ~ /^ *[A-Za-z0-9_:]+ [^<>(){}]*, [^<>(){}]*;$/ && code !~ /^ *using /)
+  if (scope[depth] && whole && code ~ /^ *[A-Za-z0-9_:]+(<[A-Za-z0-9_:]+>)? [^<>(){}]*, [^<>(){}]*;$/ && code !~ /^ *using /)
     print_each(code, own ? doc : before, substr(line, length(code) + 1))
   else
     print before line
@@ -117,7 +120,7 @@ macro { macro = /\\$/; print ""; next }
   for (i = 0; i < opens - closes; i++) {
     depth++
     scope[depth] = scope[depth - 1] && head ~ /^ *(namespace|class|struct|enum|extern)/
-    about[depth] = head ~ /^ *(class|struct|enum)/ ? doc : ""
+    about[depth] = head !~ /^ *(class|struct|enum)/ ? "" : doc != "" ? doc : file
     title[depth] = ""
     name[depth] = ""
     if (match(head, /^ *(class|struct) (UNROLL_API )?[A-Za-z0-9_]+/)) {
