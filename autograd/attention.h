@@ -33,15 +33,18 @@ struct AttentionDropout {
   std::uint64_t seed = 0, stream = 0, counter = 0;
 };
 
+/// What may be left out of a call.
 struct AttentionOptions {
   AttentionMask mask = {};
   std::optional<double> scale = {};  // of the scores; where absent each function says
   bool causal = false;               // query i attends to keys 0..i only, as PyTorch
-  Lengths key_lengths = {}, query_lengths = {};
+  Lengths key_lengths = {};
+  Lengths query_lengths = {};
   AttentionDropout dropout = {};
   bool need_weights = false;
 };
 
+/// What attention gives: the weighted values and, on request, the weights.
 struct AttentionOut {
   Tensor context;
   Tensor weights;  // behind the dropout; undefined unless they were asked for

@@ -14,11 +14,13 @@
 
 namespace UNROLL_API unroll {
 
+/// How far derivatives are from finite differences, and the sweeps from each other.
 struct GradcheckReport {
   double pull = 0;      // worst |pulled - difference| / largest entry of that gradient
   double push = 0;      // the same for J v
   double identity = 0;  // |u.(Jv) - (J^T u).v| / (|u| |Jv|)
   std::string text;     // one line that names the worst entry
+  /// Whether all three are within tolerance.
   bool ok(double tolerance, double identity_tolerance = 1e-12) const {
     return pull <= tolerance && push <= tolerance && identity <= identity_tolerance;
   }

@@ -12,6 +12,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What a GRU gives.
 struct GruOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding
   Tensor h_n;  // [N,H]: h after each sequence's run

@@ -18,7 +18,9 @@ namespace UNROLL_API unroll {
 /// themselves.
 enum class Reduction : std::uint8_t { mean, sum, none };
 
+/// (x - target)^2.
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+/// |x - target|; derivative 0 where both are equal.
 Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 /// |d| <= delta: d^2 / 2, else delta (|d| - delta / 2). Throws Error unless delta > 0.
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1,
@@ -41,6 +43,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
 Tensor kl_div(const Tensor& x, const Tensor& target, bool log_target = false,
               Reduction reduction = Reduction::mean);
 
+/// What the losses of classes leave open.
 struct ClassOptions {
   Tensor weight = {};                     // [C] of x's dtype, a constant: the classes' weights
   std::int64_t ignore_index = -100;       // targets that do not count

@@ -11,6 +11,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What an LSTM gives.
 struct LstmOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding
   Tensor h_n;  // [N,H]: h after each sequence's run

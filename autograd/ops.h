@@ -122,12 +122,14 @@ Tensor norm(const Tensor& x, double p, const Axes& axes, bool keepdim = false);
 /// of equals. NaN wins.
 Tensor max(const Tensor& x, int axis, bool keepdim = false);
 Tensor min(const Tensor& x, int axis, bool keepdim = false);
+/// Which of equals counts.
 enum class Tie : std::uint8_t { first, last };
 /// int64 index of the largest or smallest along an axis: of the first or last of equals.
 Tensor argmax(const Tensor& x, int axis, bool keepdim = false, Tie tie = Tie::first);
 Tensor argmin(const Tensor& x, int axis, bool keepdim = false, Tie tie = Tie::first);
 
 // ---- running reductions along an axis
+/// Which elements a running reduction takes in at each place.
 struct ScanOptions {
   bool exclusive = false;  // place t has what is before t; the first place 0, or 1 for products
   bool reverse = false;    // from the last place to the first
@@ -150,6 +152,7 @@ Tensor log_softmax(const Tensor& x, int axis);
 /// 2016)
 Tensor layer_norm(const Tensor& x, const Shape& shape, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
+/// A layer norm and the statistics that it used.
 struct LayerNormOut {
   Tensor y;             // as x
   Tensor mean, inv_sd;  // as x, but with size 1 in the last axes
@@ -206,6 +209,7 @@ Tensor triu(const Tensor& x, std::int64_t diagonal = 0);
 
 /// What stands around x: a value; its mirror image without the edge itself; its edge; x again.
 enum class Pad : std::uint8_t { constant, reflect, replicate, circular };
+/// How many places are added at the two ends of an axis.
 struct PadAxis {
   int axis;
   std::int64_t before, after;  // negative: that many places are cut off

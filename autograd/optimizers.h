@@ -19,6 +19,7 @@ namespace UNROLL_API unroll {
 
 /// What an optimiser remembers: named tensors and the number of steps done.
 struct OptimizerState {
+  /// One tensor of the state.
   struct Entry {
     std::string name;
     Tensor values;  // [P]; what there is once per group: [1 + groups]
@@ -88,6 +89,7 @@ struct AdadeltaOptions {
 /// Parameters with options of their own: those whose names `holds` accepts.
 template <class Options>
 struct ParameterGroup {
+  /// Whether the parameter of a name is one of them.
   std::function<bool(const std::string& name)> holds;
   Options options;
 };
@@ -116,6 +118,7 @@ class UNROLL_API Optimizer {
   void step(double lr);
   void step();
 
+  /// Copies of all that it remembers.
   OptimizerState state() const;
   /// Throws Error unless names and sizes fit.
   void restore(const OptimizerState& state);
@@ -137,6 +140,7 @@ class UNROLL_API Optimizer {
   std::int64_t steps_ = 0;
 };
 
+/// PyTorch's optimisers, by name.
 using Sgd = Optimizer<SgdOptions>;
 using Adam = Optimizer<AdamOptions>;  // and AdamW
 using Nadam = Optimizer<NadamOptions>;

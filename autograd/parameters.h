@@ -16,8 +16,10 @@
 
 namespace UNROLL_API unroll {
 
+/// Named tensors in one flat buffer, and their gradients in another.
 class Parameters {
  public:
+  /// Without parameters yet, of one type: float32 or float64.
   explicit Parameters(Dtype dtype = Dtype::float32);
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
@@ -25,8 +27,10 @@ class Parameters {
   /// Registers a zero tensor. Throws Error for an empty or taken name.
   Tensor add(const std::string& name, const Shape& shape);
 
+  /// float32 or float64.
   Dtype dtype() const noexcept { return dtype_; }
   std::int64_t size() const noexcept { return size_; }  // P, all elements
+  /// In the order in which they were added.
   const std::vector<std::string>& names() const noexcept { return names_; }
   const Tensors& tensors() const noexcept { return tensors_; }
 
@@ -42,6 +46,7 @@ class Parameters {
   /// The gradients one by one, in the order of tensors().
   const Tensors& gradient_views() const noexcept { return gradient_views_; }
 
+  /// Sets all gradients to zero: backward() adds to them.
   void zero_gradients();
 
  private:

@@ -59,6 +59,7 @@ class Pullback {
   /// accumulation in place is finished.
   void add(int input, Tensor d);
 
+  /// Where to put a cotangent.
   struct Target {
     Tensor tensor;  // contiguous
     double beta;    // 0: uninitialised, write; 1: add
@@ -131,6 +132,7 @@ void record(Rule&& rule, std::span<const Tensor* const> inputs, std::span<Tensor
   detail::append_record(detail::rule_table<R>, state, inputs, outputs);
 }
 
+/// The same from lists.
 template <class Rule>
 void record(Rule&& rule, std::initializer_list<const Tensor*> inputs,
             std::initializer_list<Tensor*> outputs) {

@@ -13,6 +13,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What an RNN gives.
 struct RnnOut {
   Tensor y;    // [T,N,H]: h at every step, zero at padding
   Tensor h_n;  // [N,H]: h after each sequence's run

@@ -25,6 +25,7 @@ struct StepDecay {
   double lr;
   std::int64_t every;
   double gamma = 0.1;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
@@ -34,12 +35,14 @@ struct MultiStepDecay {
   double lr;
   std::vector<std::int64_t> milestones;
   double gamma = 0.1;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
 /// ExponentialLR: lr * gamma^step.
 struct ExponentialDecay {
   double lr, gamma;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
@@ -48,6 +51,7 @@ struct ExponentialDecay {
 struct LinearRamp {
   double lr, start = 1.0 / 3, end = 1;
   std::int64_t steps = 5;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
@@ -56,6 +60,7 @@ struct PolynomialDecay {
   double lr;
   std::int64_t steps = 5;
   double power = 1;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
@@ -64,6 +69,7 @@ struct CosineAnnealing {
   double lr;
   std::int64_t half_period;
   double lowest = 0;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
@@ -73,9 +79,11 @@ struct CosineRestarts {
   double lr;
   std::int64_t period, growth = 1;
   double lowest = 0;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
+/// How a rate goes from one value to another.
 enum class Anneal : std::uint8_t { cosine, linear };
 
 /// OneCycleLR (Smith & Topin 2018): from max_lr / divisor up to max_lr in the first `rise` of the
@@ -87,9 +95,11 @@ struct OneCycle {
   double rise = 0.3, divisor = 25, final_divisor = 1e4;
   Anneal anneal = Anneal::cosine;
   bool three_phase = false;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 
+/// How the cycles of Cyclic change.
 enum class CycleShape : std::uint8_t {
   triangular,   // the same for ever
   triangular2,  // each cycle half as high as the one before
@@ -102,6 +112,7 @@ struct Cyclic {
   std::int64_t up = 2000, down = 0;
   CycleShape shape = CycleShape::triangular;
   double gamma = 1;
+  /// The rate at a step.
   double operator()(std::int64_t step) const;
 };
 

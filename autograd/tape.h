@@ -28,6 +28,7 @@ namespace detail {
 struct Log;
 }
 
+/// The derivatives of what is computed while it lives.
 class Tape {
  public:
   Tape();

@@ -53,17 +53,23 @@ typedef enum unroll_dtype {
   UNROLL_BOOL = 3 /**< a byte, 0 or 1 */
 } unroll_dtype;
 
+/** A strided array: a handle. */
 typedef struct unroll_tensor unroll_tensor;
+/** Named tensors and their gradients: a handle. */
 typedef struct unroll_parameters unroll_parameters;
+/** A layer: a handle. */
 typedef struct unroll_layer unroll_layer;
+/** A reconstruction model: a handle. */
 typedef struct unroll_model unroll_model;
+/** An optimiser: a handle. */
 typedef struct unroll_optimizer unroll_optimizer;
+/** A live tape: a handle. */
 typedef struct unroll_tape unroll_tape;
 
 /** A named setting. A name that the function does not know is an error that lists those it does. */
 typedef struct unroll_option {
-  const char* name;
-  double value; /**< for switches: 0 or 1 */
+  const char* name; /**< as the function knows it */
+  double value;     /**< for switches: 0 or 1 */
 } unroll_option;
 
 /* ---- the library ---- */
@@ -99,9 +105,12 @@ UNROLL_C_API unroll_status unroll_tensor_copy(const unroll_tensor* tensor, int d
  * respect to one are not those of the other; and its data stays where it is: parameters move when
  * others are added. */
 UNROLL_C_API unroll_status unroll_tensor_alias(const unroll_tensor* tensor, unroll_tensor** out);
+/** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_tensor_release(unroll_tensor* tensor);
 
+/** Type of the elements. */
 UNROLL_C_API unroll_dtype unroll_tensor_dtype(const unroll_tensor* tensor);
+/** Number of axes. */
 UNROLL_C_API int unroll_tensor_rank(const unroll_tensor* tensor);
 /** Sizes of the axes, valid as long as the handle. */
 UNROLL_C_API const int64_t* unroll_tensor_shape(const unroll_tensor* tensor);
@@ -109,6 +118,7 @@ UNROLL_C_API const int64_t* unroll_tensor_shape(const unroll_tensor* tensor);
 UNROLL_C_API const int64_t* unroll_tensor_strides(const unroll_tensor* tensor);
 /** Product of the sizes. */
 UNROLL_C_API int64_t unroll_tensor_numel(const unroll_tensor* tensor);
+/** Whether its memory may not be written: 1 or 0. */
 UNROLL_C_API int unroll_tensor_is_read_only(const unroll_tensor* tensor);
 /** The first element, for reading. */
 UNROLL_C_API const void* unroll_tensor_data(const unroll_tensor* tensor);
@@ -155,6 +165,7 @@ UNROLL_C_API unroll_status unroll_masked_mse(const unroll_tensor* x, const unrol
 
 /** An empty set in UNROLL_FLOAT32 or UNROLL_FLOAT64. */
 UNROLL_C_API unroll_status unroll_parameters_create(int dtype, unroll_parameters** out);
+/** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_parameters_release(unroll_parameters* parameters);
 /** Adds a parameter of zeros; `out` may be NULL. */
 UNROLL_C_API unroll_status unroll_parameters_add(unroll_parameters* parameters, const char* name,
@@ -188,6 +199,7 @@ UNROLL_C_API unroll_status unroll_parameters_flat(const unroll_parameters* param
                                                   unroll_tensor** out);
 UNROLL_C_API unroll_status unroll_parameters_gradients(const unroll_parameters* parameters,
                                                        unroll_tensor** out);
+/** Sets all gradients to zero. */
 UNROLL_C_API unroll_status unroll_parameters_zero_gradients(unroll_parameters* parameters);
 /** Scales the gradients so that their norm is at most `max_norm`, as PyTorch's clip_grad_norm_;
  * `norm`, which may be NULL, gets the norm before. */
@@ -204,6 +216,7 @@ UNROLL_C_API unroll_status unroll_layer_create(unroll_parameters* parameters, co
                                                const char* prefix, int64_t inputs, int64_t hidden,
                                                const unroll_option* options, int count,
                                                unroll_layer** out);
+/** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_layer_release(unroll_layer* layer);
 /** Draws the parameters as PyTorch does by default. Options of recurrent layers: orthogonal (0):
  * weight_hh gate by gate; forget_bias (0): added to the LSTM's. */
@@ -231,6 +244,7 @@ UNROLL_C_API unroll_status unroll_model_create(const char* kind, const char* cel
                                                unroll_model** out);
 /** The model that `unroll train --out directory` left, with its best parameters. */
 UNROLL_C_API unroll_status unroll_model_open(const char* directory, unroll_model** out);
+/** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_model_release(unroll_model* model);
 /** A handle to the model's parameters. */
 UNROLL_C_API unroll_status unroll_model_parameters(const unroll_model* model,
@@ -256,6 +270,7 @@ UNROLL_C_API unroll_status unroll_model_loss(const unroll_model* model, const un
 
 /* ---- the tape: derivatives of what its thread computes between begin and end ---- */
 
+/** Begins a tape of the calling thread, which sees all that the thread computes. */
 UNROLL_C_API unroll_status unroll_tape_begin(unroll_tape** out);
 /** Ends and frees it. Fails, leaving it alive, in another thread than the one that began it. */
 UNROLL_C_API unroll_status unroll_tape_end(unroll_tape* tape);
@@ -290,6 +305,7 @@ UNROLL_C_API unroll_status unroll_tape_backward(unroll_tape* tape, const unroll_
 UNROLL_C_API unroll_status unroll_optimizer_create(unroll_parameters* parameters, const char* kind,
                                                    const unroll_option* options, int count,
                                                    unroll_optimizer** out);
+/** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_optimizer_release(unroll_optimizer* optimizer);
 /** One update from the gradients; `lr`, where it is not NULL, replaces the option's rate. */
 UNROLL_C_API unroll_status unroll_optimizer_step(unroll_optimizer* optimizer, const double* lr);

@@ -53,7 +53,7 @@ function(unroll_add_hot_kernels target)
   # hand to code of a lesser instruction set. The sanitizers make -O3 unbearably slow to compile.
   set(optimise -O3)
   if(UNROLL_SANITIZE)
-    set(optimise -O2)
+    set(optimise -O1)
   endif()
   foreach(isa IN LISTS UNROLL_ISAS)
     set(objects unroll_hot_${isa})

@@ -12,16 +12,21 @@
 
 namespace UNROLL_API unroll {
 
+/// Where memory lies and kernels run.
 enum class DeviceKind : std::uint8_t { cpu, cuda, sim };
 
+/// One device; the CPU by default.
 struct Device {
   DeviceKind kind = DeviceKind::cpu;
   std::int8_t index = 0;
 
+  /// The processor.
   static constexpr Device cpu() noexcept { return {}; }
+  /// A GPU by its number.
   static constexpr Device cuda(int i = 0) noexcept {
     return {DeviceKind::cuda, static_cast<std::int8_t>(i)};
   }
+  /// The simulator of a GPU.
   static constexpr Device sim() noexcept { return {DeviceKind::sim, 0}; }
 
   friend constexpr bool operator==(Device a, Device b) noexcept {

@@ -14,6 +14,7 @@
 
 namespace UNROLL_API unroll {
 
+/// The type of a tensor's elements.
 enum class Dtype : std::uint8_t { float32, float64, int64, boolean, float16, bfloat16 };
 
 /// "float32", "float64", "int64", "bool", "float16" or "bfloat16".
@@ -31,7 +32,6 @@ constexpr std::size_t size_of(Dtype dtype) noexcept {
 }
 
 /// What can be computed with and differentiated.
-
 constexpr bool is_real(Dtype dtype) noexcept {
   return dtype == Dtype::float32 || dtype == Dtype::float64;
 }
@@ -41,6 +41,7 @@ constexpr bool is_half(Dtype dtype) noexcept {
   return dtype == Dtype::float16 || dtype == Dtype::bfloat16;
 }
 
+/// The type whose elements are C++'s T: float, double, int64_t, bool, Float16 or Bfloat16.
 template <class T>
 constexpr Dtype dtype_of() noexcept {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double> ||

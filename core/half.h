@@ -62,9 +62,11 @@ constexpr std::uint16_t narrow(double value) noexcept {
 
 }  // namespace detail
 
+/// The nearest number of the type, ties to even; beyond the largest: infinity.
 constexpr Float16 to_float16(double x) noexcept { return {detail::narrow<5, 10>(x)}; }
 constexpr Bfloat16 to_bfloat16(double x) noexcept { return {detail::narrow<8, 7>(x)}; }
 
+/// Exact, as every number of the type is a double.
 constexpr double to_double(Bfloat16 b) noexcept {
   return std::bit_cast<float>(std::uint32_t{b.bits} << 16);
 }

@@ -26,9 +26,11 @@ struct LengthsView {
   std::int64_t longest = 0;              // no sequence is active at or after this step; <= T
 };
 
+/// The valid steps of each sequence in a batch; immutable, shared by copies.
 class Lengths {
  public:
   Lengths() = default;  // full sequences
+  /// Of a batch of N sequences. Throws Error for a negative length.
   explicit Lengths(std::span<const std::int64_t> lengths);
   explicit Lengths(const std::vector<std::int64_t>& lengths)
       : Lengths(std::span<const std::int64_t>(lengths)) {}

@@ -18,6 +18,7 @@
 namespace UNROLL_API unroll {
 namespace memory {
 
+/// What the pool holds, in bytes, of all threads.
 struct Stats {
   std::int64_t live = 0;    // bytes handed out now
   std::int64_t peak = 0;    // largest `live` since the start or the last reset_peak()
@@ -30,6 +31,7 @@ void* allocate(std::size_t bytes);
 /// Gives back a block of allocate(bytes), with the same `bytes`.
 void deallocate(void* block, std::size_t bytes) noexcept;
 
+/// The figures now; reset_peak() makes the peak what lives now.
 Stats stats() noexcept;
 void reset_peak() noexcept;
 
@@ -39,6 +41,7 @@ void trim() noexcept;
 /// For standard containers whose memory shall come from the pool.
 template <class T>
 struct Allocator {
+  /// As the standard asks of an allocator.
   using value_type = T;
   Allocator() = default;
   template <class U>
@@ -48,6 +51,7 @@ struct Allocator {
   friend bool operator==(Allocator, Allocator) noexcept { return true; }
 };
 
+/// A std::vector in memory of the pool.
 template <class T>
 using Vector = std::vector<T, Allocator<T>>;
 

@@ -14,6 +14,7 @@
 
 namespace UNROLL_API unroll {
 
+/// The ten rounds on a block c, four words of 32 bits each held in a Word, under a key of two.
 template <class Word>
 inline __attribute__((always_inline)) void philox_rounds(Word (&c)[4], std::uint64_t key_low,
                                                          std::uint64_t key_high) {

@@ -14,8 +14,10 @@
 
 namespace UNROLL_API unroll {
 
+/// Sizes of axes.
 class Shape {
  public:
+  /// The most axes that there may be.
   static constexpr int max_rank = 8;
 
   Shape() = default;
@@ -26,6 +28,7 @@ class Shape {
       : Shape(sizes.data(), static_cast<int>(sizes.size() < 99 ? sizes.size() : 99)) {}
   Shape(const std::int64_t* sizes, int rank);
 
+  /// Number of axes, and their sizes as a range.
   int rank() const noexcept { return rank_; }
   const std::int64_t* begin() const noexcept { return size_; }
   const std::int64_t* end() const noexcept { return size_ + rank_; }
@@ -65,6 +68,7 @@ struct Axes {
   /// Throws Error for more than max_rank axes.
   Axes(std::initializer_list<int> list);
 
+  /// The axes as a range.
   const int* begin() const noexcept { return axis; }
   const int* end() const noexcept { return axis + count; }
 };

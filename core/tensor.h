@@ -58,6 +58,7 @@ void destroy(TensorNode* node) noexcept;
 
 }  // namespace detail
 
+/// A handle to a strided array; copies see the same elements.
 class Tensor {
  public:
   /// The undefined tensor: false, without shape or elements.
@@ -79,13 +80,19 @@ class Tensor {
     if (node_ && node_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::destroy(node_);
   }
 
+  /// False for the undefined tensor, which none of the following may be asked.
   explicit operator bool() const noexcept { return node_ != nullptr; }
 
+  /// Sizes of the axes.
   const Shape& shape() const noexcept { return node_->shape; }
   const Shape& strides() const noexcept { return node_->strides; }  // in elements
+  /// Number of axes.
   int rank() const noexcept { return node_->shape.rank(); }
+  /// Size of an axis; a negative one counts from the right. Throws Error where it is out of range.
   std::int64_t size(int axis) const { return shape()[normal_axis("size", axis, rank())]; }
+  /// Product of the sizes.
   std::int64_t numel() const { return node_->shape.numel(); }
+  /// Type of the elements, and where they lie.
   Dtype dtype() const noexcept { return node_->dtype; }
   Device device() const noexcept { return node_->device; }
 
@@ -105,6 +112,7 @@ class Tensor {
     require_type(dtype_of<T>());
     return reinterpret_cast<T*>(mutable_raw_data());
   }
+  /// As data() and mutable_data(), of any type.
   const void* raw_data() const noexcept { return node_->data; }
   void* mutable_raw_data() {
     if (node_->storage->foreign) require_writable();

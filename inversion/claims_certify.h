@@ -11,6 +11,7 @@
 
 namespace UNROLL_API unroll {
 
+/// All claims of this kind.
 ClaimRows certify_claims(const ClaimContext& context);
 /// Of them only the claims named. Throws Error for another number.
 ClaimRows certify_claims(const ClaimContext& context, const std::vector<int>& claims);

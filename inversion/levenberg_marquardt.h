@@ -20,6 +20,7 @@
 
 namespace UNROLL_API unroll {
 
+/// A function's values and Jacobians at a batch of points.
 struct Linearised {
   Tensor r;         // [B,m]
   Tensor jacobian;  // [B,m,n]: of each row's r by its own x
@@ -32,6 +33,7 @@ using Residuals = std::function<Linearised(const Tensor& x, std::span<const std:
 /// fewer, over one recording. f(x) [B,m]; not recorded.
 Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
 
+/// When to stop, and how carefully to step.
 struct LmOptions {
   std::int64_t iterations = 200;
   double damping = 1e-2;     // at first, of the mean square of J's columns
@@ -41,6 +43,7 @@ struct LmOptions {
       1e-12;  // ends where a step lowers |r|^2 by less than this part, or moves x by less
 };
 
+/// Where each problem ended.
 struct LmResult {
   Tensor x;                         // [B,n]
   Linearised at;                    // there

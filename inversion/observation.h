@@ -23,6 +23,7 @@ enum class Seen : std::uint8_t {
   state,       // h, and c where there is one, of every layer after its run
 };
 
+/// What is seen of a run, and how exactly.
 struct Observation {
   Seen outputs = Seen::all;
   std::int64_t every = 1;     // k, of Seen::every
@@ -38,12 +39,14 @@ struct Observation {
 std::string name(const Observation& observation);
 Observation observation(const std::string& text);
 
+/// The numbers seen of a run, as a function of what is sought: its input and initial state.
 class Facts {
  public:
   /// Of runs of T steps. Throws Error where T < 1, `every` < 1 or > T, the readout's width is not
   /// that of what was seen or it is not finite, or a cell state is asked of a cell that has none.
   Facts(const Encoder& encoder, const Observation& observation, std::int64_t T);
 
+  /// What it was made of.
   const Encoder& encoder() const noexcept { return encoder_; }
   const Observation& observation() const noexcept { return observation_; }
   std::int64_t T() const noexcept { return T_; }

@@ -22,6 +22,7 @@ namespace UNROLL_API unroll {
 /// every k-th step, one direction, a known initial state, k*I <= width, k dividing T.
 bool is_stepwise(const Facts& facts) noexcept;
 
+/// How hard to try, and when a block is solved.
 struct StepwiseOptions {
   std::int64_t restarts = 20;  // random starts of a block, and roots tried before it is given up
   std::uint64_t seed = 1;      // of the starts
@@ -31,6 +32,7 @@ struct StepwiseOptions {
                                // what the outputs' size says
 };
 
+/// The input that was found, and how much of it is certain.
 struct Stepwise {
   Tensor x;         // [T,N,I]; after a block without a root, of the closest found
   Tensor residual;  // [blocks,N]: root mean square

@@ -66,6 +66,7 @@ struct TokenCensus {
   double smallest_gap = 0;         // Euclidean, of the two states nearest to each other
   Tensor nearest;                  // int64 [T,2]: their tokens
 
+  /// How many there are; their tokens.
   std::int64_t sequences() const noexcept { return states.shape()[0]; }
   Tensor tokens_of(std::int64_t sequence) const;  // int64 [T]
 };

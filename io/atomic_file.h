@@ -6,7 +6,7 @@
 //
 // A reader sees the old content or the new one, never a mixture, also after a crash or a loss of
 // power; an existing file keeps its permissions. Without commit() (an exception, say) the temporary
-// file is removed and `path` is as it was; only a killed process leaves `path`.tmp.<pid>.<n>
+// file is removed and `path` is as it was; only a killed process leaves `path`.tmp.PID.N
 // behind. What is no regular file (a pipe, /dev/stdout) cannot be renamed over and is written
 // directly.
 #pragma once
@@ -19,6 +19,7 @@
 
 namespace UNROLL_API unroll {
 
+/// A file that appears whole or not at all.
 class AtomicFile {
  public:
   /// Throws Error, naming `op` and the path, where the folder is missing or not writable or where

@@ -17,6 +17,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Bytes that are read once, from the first to the last.
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

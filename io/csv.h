@@ -35,8 +35,10 @@ enum class Missing : std::uint8_t {
   interpolate  // on the line between its neighbours in the column; at an end, the nearest value
 };
 
+/// Whether the first row holds names.
 enum class CsvHeader : std::uint8_t { deduce, present, absent };
 
+/// What to read, and how.
 struct CsvOptions {
   /// Columns to read, in this order: names, or numbers from 0 where there is no header. Empty:
   /// every column of numbers; a column whose first value is not a number counts as text and is
@@ -49,6 +51,7 @@ struct CsvOptions {
   char delimiter = 0;
 };
 
+/// A table of numbers.
 struct CsvTable {
   Tensor values;                   // [rows, columns], float64, all finite
   std::vector<std::string> names;  // of the columns; "0", "1", ... without a header
@@ -74,6 +77,7 @@ class CsvStream {
   CsvStream(CsvStream&&) noexcept;
   CsvStream& operator=(CsvStream&&) noexcept;
 
+  /// Of the columns, and of those of text that are left out.
   const std::vector<std::string>& names() const noexcept { return names_; }  // as in CsvTable
   const std::vector<std::string>& skipped() const noexcept { return skipped_; }
   std::int64_t rows() const noexcept { return count_; }       // that next() gives in all

@@ -16,6 +16,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What an element of a file may be.
 enum class Element : std::uint8_t {
   boolean,
   int8,
@@ -32,6 +33,7 @@ enum class Element : std::uint8_t {
   float64
 };
 
+/// Which byte of an element comes first: the least or the most significant.
 enum class ByteOrder : std::uint8_t { little, big };
 
 /// Bytes of one element in a file.
@@ -39,6 +41,7 @@ std::size_t size_of(Element element) noexcept;
 /// The type of the tensor that holds them.
 Dtype held_as(Element element) noexcept;
 
+/// How elements lie in a file.
 struct ElementLayout {
   Element element;
   ByteOrder order = ByteOrder::little;

@@ -17,6 +17,7 @@
 
 namespace UNROLL_API unroll {
 
+/// A regular file, opened for reading.
 class InputFile final : public ByteSource {
  public:
   /// Opens a regular file for the operation `op`, which every error names with the path. Throws
@@ -24,6 +25,7 @@ class InputFile final : public ByteSource {
   InputFile(const char* op, std::string path);
   ~InputFile() override;
 
+  /// What every error names.
   const char* op() const noexcept { return op_; }
   const std::string& path() const noexcept { return name_; }
   std::uint64_t size() const noexcept { return size_; }          // bytes, when it was opened

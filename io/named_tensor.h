@@ -7,6 +7,7 @@
 
 namespace UNROLL_API unroll {
 
+/// A tensor and its name.
 struct NamedTensor {
   std::string name;
   Tensor tensor;

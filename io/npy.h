@@ -19,6 +19,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What a header says.
 struct NpyInfo {
   std::string dtype;  // as the file says it: "<f4"
   bool fortran_order = false;

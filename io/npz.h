@@ -42,6 +42,7 @@ std::vector<NamedTensor> read_npz(const std::string& path);
 /// and where there is no such name.
 Tensor read_npz(const std::string& path, const std::string& name);
 
+/// How to write.
 struct NpzOptions {
   bool compress = false;  // deflate: smaller and slower
   bool zip64 = false;     // fields of 64 bits also where no size needs them, as recent NumPy does

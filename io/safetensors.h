@@ -23,6 +23,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Named tensors and words of text.
 struct Safetensors {
   std::vector<NamedTensor> tensors;  // in the order of the header
   std::map<std::string, std::string> metadata;
@@ -41,6 +42,7 @@ struct SafetensorsEntry {
   std::uint64_t begin = 0, end = 0;  // bytes, from the end of the header
 };
 
+/// What a file holds, by its header.
 struct SafetensorsList {
   std::vector<SafetensorsEntry> entries;  // in the order of the header
   std::map<std::string, std::string> metadata;

@@ -16,6 +16,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Where a tensor lies.
 struct ShardedEntry {
   std::string name;   // of the tensor
   std::string shard;  // the file that holds it, without its folder

@@ -14,6 +14,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Instruction sets that kernels are compiled for.
 enum class Isa { base, avx2, avx512 };
 
 /// The instruction set in use: the best one built in that this machine runs, or what UNROLL_ISA

@@ -17,6 +17,7 @@
 
 namespace UNROLL_API unroll {
 
+/// How the layer is made: PyTorch's options.
 struct MultiheadOptions {
   bool bias = true;
   bool add_bias_kv = false;         // one more key and value, which are parameters
@@ -77,6 +78,7 @@ class AdditiveAttention {
  public:
   AdditiveAttention(Parameters& parameters, const std::string& prefix, std::int64_t query_size,
                     std::int64_t key_size, std::int64_t size);
+  /// Uniform within 1 / sqrt of the size that each multiplies.
   void reset(Random& random);
   /// q [Tq,N,Q], keys [Tk,N,K], values [Tk,N,*]; as bahdanau_attention.
   AttentionOut operator()(const Tensor& q, const Tensor& keys, const Tensor& values,

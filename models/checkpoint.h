@@ -36,7 +36,8 @@ struct RunConfig {
   ModelOptions model;
   TrainOptions train;
   std::vector<std::string> columns;     // of the series
-  std::vector<double> mean, sd;         // per column, of the training part
+  std::vector<double> mean;             // per column, of the training part
+  std::vector<double> sd;               // the same
   std::int64_t window = 24;             // T
   std::int64_t batch = 64;              // N
   std::int64_t stride = 1;              // steps from one window to the next
@@ -49,6 +50,7 @@ struct RunConfig {
   std::string missing = "error";  // how missing values were treated
 };
 
+/// DIR/config.json.
 void save_config(const std::string& directory, const RunConfig& config);
 RunConfig load_config(const std::string& directory);
 
@@ -63,6 +65,7 @@ struct TrainState {
   Tensor best_parameters;  // [P]; undefined without has_best
 };
 
+/// DIR/checkpoint.safetensors; loading fills the parameters and the optimiser's state.
 void save_checkpoint(const std::string& directory, const Parameters& parameters,
                      const OptimizerState& optimizer, const TrainState& state);
 TrainState load_checkpoint(const std::string& directory, Parameters& parameters,

@@ -27,9 +27,11 @@ struct EncoderSizes {
   std::int64_t projection = 0;  // P of an LSTM; 0: none
   bool bias = true;
 
+  /// D.
   std::int64_t directions() const noexcept { return bidirectional ? 2 : 1; }
   std::int64_t state_width() const noexcept { return projection ? projection : H; }    // P
   std::int64_t output_width() const noexcept { return directions() * state_width(); }  // D*P
+  /// Whether there is a c: that of the LSTM.
   bool has_cell_state() const noexcept { return cell == Cell::lstm; }
 };
 
@@ -38,6 +40,7 @@ struct EncoderState {
   Tensor h, c;
 };
 
+/// What an encoder gives.
 struct EncoderOut {
   Tensor y;           // [T,N,D*P]: the outputs of the last layer
   EncoderState last;  // after each sequence's last valid step
@@ -49,6 +52,7 @@ struct EncoderHints {
   std::optional<Cell> cell;           // tanh, relu or linear for an RNN (else tanh); or a check
 };
 
+/// The recurrent network of a file: what was observed runs through it.
 class Encoder {
  public:
   /// From *.safetensors, *.index.json or *.npz. The cell follows from the number of gates, sizes,
@@ -69,8 +73,9 @@ class Encoder {
 
   /// The same network with weights rounded to float32, or float64.
   Encoder in(Dtype dtype) const;
+  /// Of the weights.
   Dtype dtype() const noexcept { return stack_.weights[0].w_hh.dtype(); }
-
+  /// Its cell and sizes.
   const EncoderSizes& sizes() const noexcept { return sizes_; }
   /// Of layer l and direction d at [l*D+d].
   const std::vector<RecurrentWeights>& weights() const noexcept { return stack_.weights; }

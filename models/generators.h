@@ -20,6 +20,7 @@
 
 namespace UNROLL_API unroll {
 
+/// One of the four tasks.
 class Task {
  public:
   /// "sines", "iid", "mackey-glass" or "lorenz":
@@ -33,8 +34,10 @@ class Task {
   /// Throws Error, listing the names, for any other.
   explicit Task(const std::string& name);
 
+  /// The four names.
   static const std::vector<std::string>& names();
 
+  /// Name, and number of channels.
   const std::string& name() const noexcept { return name_; }
   std::int64_t channels() const noexcept { return channels_; }  // I
 

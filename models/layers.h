@@ -45,6 +45,7 @@ class Linear {
   Tensor weight_, bias_;
 };
 
+/// What torch.nn.LayerNorm leaves open.
 struct LayerNormOptions {
   double eps = 1e-5;
   bool elementwise_affine = true;  // with weight and bias
@@ -90,6 +91,7 @@ class Embedding {
 /// norm_hh_l<l> [4H], norm_c_l<l> and norm_c_bias_l<l> [H].
 class RecurrentLayers {
  public:
+  /// What the names and shapes of the parameters follow from.
   struct Sizes {
     std::int64_t gates, I, H, num_layers;
     bool bias;
@@ -100,9 +102,12 @@ class RecurrentLayers {
   /// or dropout outside [0,1].
   RecurrentLayers(Parameters& parameters, const std::string& prefix, const Sizes& sizes,
                   RecurrentStack stack);
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init);
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { training_ = on; }
 
+  /// The layers as the ops take them.
   const RecurrentStack& stack() const { return stack_; }
   /// `random` where something is drawn, else null. Throws Error where it is and there is none.
   Random* source(const char* module, Random* random) const;
@@ -117,6 +122,7 @@ class RecurrentLayers {
 // `variational` draws one mask for all steps of a sequence. `cell` is what PyTorch does not have:
 // its dropout acts while training too, and its zoneout is random then, and blends else.
 
+/// The options of torch.nn.RNN, and those of the cell.
 struct RnnOptions {
   RnnActivation activation = RnnActivation::tanh;
   bool bias = true;
@@ -132,6 +138,7 @@ class Rnn {
  public:
   Rnn(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
       RnnOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
   /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
@@ -145,6 +152,7 @@ class Rnn {
   RnnActivation activation_;
 };
 
+/// The options of torch.nn.LSTM, and those of the cell.
 struct LstmOptions {
   bool bias = true;
   std::int64_t num_layers = 1;
@@ -165,7 +173,9 @@ class Lstm {
  public:
   Lstm(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
        LstmOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
   /// Shapes as Rnn's.
   LstmOut operator()(const Tensor& x, const Lengths& lengths = {}, const LstmState* state = nullptr,
@@ -175,6 +185,7 @@ class Lstm {
   RecurrentLayers layers_;
 };
 
+/// The options of torch.nn.GRU, and those of the cell.
 struct GruOptions {
   bool bias = true;
   std::int64_t num_layers = 1;
@@ -189,7 +200,9 @@ class Gru {
  public:
   Gru(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
       GruOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
   /// Shapes as Rnn's.
   GruOut operator()(const Tensor& x, const Lengths& lengths = {}, const Tensor& h_0 = {},
@@ -207,7 +220,9 @@ class RnnCell {
  public:
   RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
           bool bias = true, RnnActivation activation = RnnActivation::tanh);
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {});
+  /// The next h.
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 
  private:
@@ -220,7 +235,9 @@ class LstmCell {
  public:
   LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
            bool bias = true);
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {});
+  /// The next state.
   LstmState operator()(const Tensor& x, const LstmState& state = {}) const;
 
  private:
@@ -232,7 +249,9 @@ class GruCell {
  public:
   GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
           bool bias = true);
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {});
+  /// The next h.
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 
  private:

@@ -13,6 +13,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Principal components: the best linear code of a size.
 class Pca {
  public:
   /// Fits mean and the k directions of largest variance of the windows [count,T,C], each taken as
@@ -25,6 +26,7 @@ class Pca {
   /// T or C.
   Tensor reconstruct(const Tensor& windows) const;
 
+  /// How many directions there are.
   std::int64_t components() const noexcept { return directions_.shape()[0]; }
   const Tensor& mean() const noexcept { return mean_; }              // [T*C]
   const Tensor& directions() const noexcept { return directions_; }  // [<=k,T*C], orthonormal rows

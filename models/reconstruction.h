@@ -20,8 +20,10 @@
 
 namespace UNROLL_API unroll {
 
+/// Cells of a recurrent layer.
 enum class Cell : std::uint8_t { linear, tanh, relu, lstm, gru };
 
+/// The models.
 enum class ModelKind : std::uint8_t {
   autoencoder_last,  // example 1 as written: code = Linear(h_T); Linear -> one RNN step -> Linear;
                      // only the last input is reconstructed
@@ -43,6 +45,7 @@ const std::vector<ModelKind>& all_model_kinds();
 /// tanh for the autoencoders, LSTM for the others.
 Cell default_cell(ModelKind kind) noexcept;
 
+/// A model, its sizes and its initial values.
 struct ModelOptions {
   ModelKind kind = ModelKind::autoencoder;
   std::optional<Cell> cell = {};  // default_cell(kind)
@@ -57,8 +60,10 @@ class Recurrent {
  public:
   Recurrent(Parameters& parameters, const std::string& prefix, Cell cell, std::int64_t I,
             std::int64_t H);
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init);
 
+  /// What the layer gives.
   struct Out {
     Tensor y;         // [T,N,H]
     LstmState state;  // [1,N,H] after each sequence's last valid step; c only for the LSTM
@@ -73,6 +78,7 @@ class Recurrent {
 /// The steps of x [T,N,*] in reverse order, each sequence within its length; padding stays.
 Tensor reverse_steps(const Tensor& x, const Lengths& lengths);
 
+/// A model that gives back what it was shown.
 class Reconstruction {
  public:
   /// Registers encoder.*, decoder.*, head.* and what the kind needs beside them. Throws Error for
@@ -92,6 +98,7 @@ class Reconstruction {
   /// Mean squared error over the valid steps; rank 0.
   Tensor loss(const Tensor& x, const Lengths& lengths = {}) const;
 
+  /// What it was made with.
   const ModelOptions& options() const noexcept { return options_; }
   /// Numbers that pass from the encoder to the decoder for a sequence of T steps, -1 where
   /// everything does (attention and autoencoder_all).

@@ -17,13 +17,16 @@
 
 namespace UNROLL_API unroll {
 
+/// Squared errors, summed over any number of batches.
 class Score {
  public:
+  /// Of C channels, with nothing added yet.
   explicit Score(std::int64_t channels);
 
   /// Adds the valid steps of a reconstruction y of x, both [T,N,C] and real. Throws Error for
   /// shapes that differ.
   void add(const Tensor& y, const Tensor& x, const Lengths& lengths = {});
+  /// Adds what another has summed.
   Score& operator+=(const Score& other);
 
   std::int64_t steps() const noexcept { return steps_; }  // scored, all sequences
@@ -40,6 +43,7 @@ class Score {
   std::vector<double> error_, shift_, sum_, squares_;
 };
 
+/// How windows are given to the model.
 struct EvaluateOptions {
   Dtype dtype = Dtype::float32;  // the model's
   std::int64_t batch = 256;      // windows at a time

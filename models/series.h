@@ -17,10 +17,12 @@
 
 namespace UNROLL_API unroll {
 
+/// Channels over time.
 struct Series {
   Tensor values;                   // [T,C] float64, all finite
   std::vector<std::string> names;  // [C]
 
+  /// T, and C below.
   std::int64_t steps() const { return values.size(0); }
   std::int64_t channels() const { return values.size(1); }
 };
@@ -32,6 +34,7 @@ struct Series {
 Series read_series(const std::string& path, const std::vector<std::string>& columns = {},
                    Missing missing = Missing::error);
 
+/// A series in three parts.
 struct Split {
   Series train, validation, test;
 };
@@ -57,6 +60,7 @@ class Standardizer {
   /// x * sd + mean.
   Tensor invert(const Tensor& x) const;
 
+  /// Of each channel.
   const std::vector<double>& mean() const noexcept { return mean_; }
   const std::vector<double>& sd() const noexcept { return sd_; }
 

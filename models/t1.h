@@ -20,6 +20,7 @@
 
 namespace UNROLL_API unroll {
 
+/// What to train, and how.
 struct T1Options {
   std::vector<std::string> tasks;  // of Task::names(); empty: all
   std::vector<ModelKind> models;   // empty: all, and the autoencoder with a linear cell
@@ -30,6 +31,7 @@ struct T1Options {
   RecurrentInit init = {};
 };
 
+/// One model on one task.
 struct T1Row {
   std::string model, task;
   double nmse_mean = 0, nmse_sd = 0;  // held-out, over the seeds that are not stuck (or over all,

@@ -22,6 +22,7 @@
 
 namespace UNROLL_API unroll {
 
+/// The batch of a step, counted from 0.
 using BatchSource = std::function<Batch(std::int64_t step)>;
 
 /// What a step did.
@@ -33,6 +34,7 @@ struct StepReport {
   double validation = 0;
 };
 
+/// How a run ended.
 struct TrainResult {
   TrainState state;
   StepReport last;
@@ -45,8 +47,10 @@ struct TrainResult {
 StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
                       const Batch& batch, double lr, double clip);
 
+/// Training with checkpoints, validation and early stopping.
 class Trainer {
  public:
+  /// The model and its parameters must outlive it.
   Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options);
   ~Trainer();
 

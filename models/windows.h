@@ -32,11 +32,13 @@ Tensor gather_windows(const Tensor& windows, std::span<const std::int64_t> indic
 /// N lengths, uniform in low..high, both included. Throws Error unless 0 <= low <= high.
 Lengths random_lengths(Random& random, std::int64_t N, std::int64_t low, std::int64_t high);
 
+/// Sequences side by side.
 struct Batch {
   Tensor x;         // [T,N,C]; zeros behind the end of a shorter sequence
   Lengths lengths;  // [N]; full where all sequences have T steps
 };
 
+/// How sequences are put into batches.
 struct BatchOptions {
   std::int64_t size = 64;  // sequences in a batch; the last one of an epoch may be smaller
   std::uint64_t seed = 0;  // of the shuffling
@@ -46,6 +48,7 @@ struct BatchOptions {
   Dtype dtype = Dtype::float32;
 };
 
+/// Batches of an epoch, each a function of seed, epoch and index alone.
 class Batches {
  public:
   /// Sequences of one length: [count,T,C].

@@ -4,7 +4,9 @@
 """
 
 import gc
+import json
 import os
+import struct
 import subprocess
 import tempfile
 import threading
@@ -35,6 +37,25 @@ def lstm(x, w_ih, w_hh, b_ih, b_hh, lengths=None):
         h, c = np.where(on, h_next, h), np.where(on, c_next, c)
         y[t] = np.where(on, h_next, 0)
     return y, h[None], c[None]
+
+
+def read_safetensors(path):
+    """{name: array} and the metadata of a file, read by the format's own words and nothing of ours:
+    8 bytes with the size of the header, the header in JSON, the elements row-major."""
+    types = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "BOOL": np.bool_}
+    with open(path, "rb") as file:
+        size, = struct.unpack("<Q", file.read(8))
+        header, data = json.loads(file.read(size)), file.read()
+    metadata, arrays, end = header.pop("__metadata__", {}), {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, behind = entry["data_offsets"]
+        if begin != end:
+            raise ValueError("%s begins at %d, not at %d" % (name, begin, end))
+        end = behind
+        arrays[name] = np.frombuffer(data[begin:end], types[entry["dtype"]]).reshape(entry["shape"])
+    if end != len(data):
+        raise ValueError("%d bytes behind the last tensor" % (len(data) - end))
+    return arrays, metadata
 
 
 def central(f, x, step=1e-6):
@@ -378,6 +399,11 @@ class Layers(Case):
                 q.load(plain)
             saved = os.path.join(folder, "m.safetensors")
             self.p.save(saved)
+            arrays, _ = read_safetensors(saved)
+            self.assertEqual(sorted(arrays), sorted(self.p.keys()))
+            for name, array in arrays.items():
+                self.assertEqual(array.dtype, np.float64)
+                np.testing.assert_array_equal(array, np.asarray(self.p[name]))
             before = np.asarray(self.p.flat).copy()
             np.asarray(self.p.flat)[:] = 0
             self.p.load(saved)
@@ -523,6 +549,24 @@ class Training(Case):
             self.assertEqual(model(x.copy("float32")).shape, (10, 1, 2))
             with self.refuses("config.json"):
                 unroll.Model.open(folder)
+            self.check_checkpoint(run, model.parameters)
+
+    def check_checkpoint(self, run, parameters):
+        """What others read in the files of a run: PyTorch's names, and all that is needed to go on."""
+        best, _ = read_safetensors(os.path.join(run, "model.safetensors"))
+        self.assertEqual(sorted(best), sorted(parameters.keys()))
+        for name, array in best.items():
+            np.testing.assert_array_equal(array, np.asarray(parameters[name]))
+        kept, metadata = read_safetensors(os.path.join(run, "checkpoint.safetensors"))
+        state = json.loads(metadata["unroll.state"])
+        self.assertTrue(state["finished"] and state["step"] == state["optimizer_steps"] > 0)
+        for name, shape in [(n, a.shape) for n, a in best.items()] + [
+                (n, (len(parameters.flat),))
+                for n in ("best.parameters", "optimizer.exp_avg", "optimizer.exp_avg_sq")]:
+            self.assertEqual(kept[name].shape, shape)
+            self.assertTrue(np.isfinite(kept[name]).all())
+        flat = np.concatenate([best[name].ravel() for name in parameters.keys()])
+        np.testing.assert_array_equal(kept["best.parameters"], flat)
 
 
 class Page(unittest.TestCase):

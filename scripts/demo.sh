@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Builds the unroll command and runs the demonstration. Installs what is missing on Debian and Ubuntu.
+#
+#   scripts/demo.sh [EPOCHS]     # 400; the tests use fewer
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 run_demo() {
@@ -10,8 +12,11 @@ run_demo() {
   # model. One setting for all three models.
   "$build_dir/bin/unroll" compare "$root/examples/data/seattle-weather.csv" \
     --columns temp_max,temp_min --window 24 --hidden 16 \
-    --epochs 400 --lr 0.005 --orthogonal --forget-bias 1 --seed 1 --out "$out"
+    --epochs "$epochs" --lr 0.005 --orthogonal --forget-bias 1 --seed 1 --out "$out"
 }
+
+epochs=${1:-400}
+[[ $epochs =~ ^[0-9]+$ ]] || fail "usage: scripts/demo.sh [EPOCHS]"
 
 need_packages g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev
 

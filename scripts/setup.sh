@@ -46,7 +46,7 @@ has_header() {
 has_package() {
   case $1 in
     g++) [ -n "${CXX:-}" ] || has_command g++ || has_command clang++ ;;
-    cmake | git) has_command "$1" ;;
+    cmake | git | doxygen) has_command "$1" ;;
     ninja-build) has_command ninja || has_command make ;;
     clang) has_command clang++ ;;
     clang-format-14) has_command clang-format-14 ;;
