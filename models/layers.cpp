@@ -94,12 +94,6 @@ RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
   return w;
 }
 
-RecurrentWeights add_cell(Parameters& parameters, const std::string& prefix, std::int64_t gates,
-                          std::int64_t I, std::int64_t H, bool bias) {
-  require_sizes(prefix, I, H);
-  return add_weights(parameters, prefix, "", {gates, I, H, 1, bias});
-}
-
 void reset_weights(RecurrentWeights& w, Random& random, const RecurrentInit& init) {
   const std::int64_t P = w.w_hh.shape()[1], rows = w.w_hh.shape()[0];
   const std::int64_t H = w.w_hr ? w.w_hr.shape()[1] : P;
@@ -153,7 +147,8 @@ RecurrentLayers::RecurrentLayers(Parameters& parameters, const std::string& pref
   for (std::int64_t at = 0; at < sizes.num_layers * directions; at++) {
     const std::int64_t layer = at / directions;
     const std::string suffix =
-        "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
+        sizes.one_step ? ""
+                       : "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
     if (layer > 0) own.I = directions * (sizes.proj_size ? sizes.proj_size : sizes.H);
     stack_.weights.push_back(add_weights(parameters, prefix, suffix, own));
   }
@@ -209,45 +204,44 @@ GruOut Gru::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_
 }
 
 RnnCell::RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-                 bool bias, RnnActivation activation)
-    : weights_(add_cell(parameters, prefix, 1, I, H, bias)), activation_(activation) {}
+                 RnnCellOptions options)
+    : layers_(parameters, prefix,
+              {.gates = 1, .I = I, .H = H, .num_layers = 1, .bias = options.bias, .one_step = true},
+              {.weights = {}, .cell = options.cell}),
+      activation_(options.activation) {}
 
-void RnnCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-Tensor RnnCell::operator()(const Tensor& x, const Tensor& h) const {
-  const RecurrentWeights& w = weights_;
-  return like(x,
-              rnn(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh, {}, activation_).h_n);
+Tensor RnnCell::operator()(const Tensor& x, const Tensor& h, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  return like(x, rnn_layer(as_steps(x), as_batch(h), s.weights[0], s.cell, {},
+                           layers_.source("RnnCell", random), activation_)
+                     .h_n);
 }
 
 LstmCell::LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I,
-                   std::int64_t H, bool bias)
-    : weights_(add_cell(parameters, prefix, 4, I, H, bias)) {}
+                   std::int64_t H, LstmCellOptions options)
+    : layers_(parameters, prefix,
+              {4, I, H, 1, options.bias, options.proj_size, options.peephole, options.layer_norm,
+               /*one_step=*/true},
+              {.weights = {}, .cell = options.cell}) {}
 
-void LstmCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-LstmState LstmCell::operator()(const Tensor& x, const LstmState& state) const {
-  const RecurrentWeights& w = weights_;
-  const LstmOut out =
-      lstm(as_steps(x), as_batch(state.h), as_batch(state.c), w.w_ih, w.w_hh, w.b_ih, w.b_hh);
+LstmState LstmCell::operator()(const Tensor& x, const LstmState& state, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  const LstmOut out = lstm_layer(as_steps(x), as_batch(state.h), as_batch(state.c), s.weights[0],
+                                 s.cell, {}, layers_.source("LstmCell", random));
   return {like(x, out.h_n), like(x, out.c_n)};
 }
 
 GruCell::GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-                 bool bias)
-    : weights_(add_cell(parameters, prefix, 3, I, H, bias)) {}
+                 GruCellOptions options)
+    : layers_(parameters, prefix,
+              {.gates = 3, .I = I, .H = H, .num_layers = 1, .bias = options.bias, .one_step = true},
+              {.weights = {}, .cell = options.cell}) {}
 
-void GruCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-Tensor GruCell::operator()(const Tensor& x, const Tensor& h) const {
-  const RecurrentWeights& w = weights_;
-  return like(x, gru(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh).h_n);
+Tensor GruCell::operator()(const Tensor& x, const Tensor& h, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  return like(x, gru_layer(as_steps(x), as_batch(h), s.weights[0], s.cell, {},
+                           layers_.source("GruCell", random))
+                     .h_n);
 }
 
 }  // namespace unroll
