@@ -8,19 +8,10 @@
 #include "models/init.h"
 
 namespace unroll {
-namespace {
-
-// A module at the top of a file has no prefix.
-std::string under(const std::string& prefix, const char* name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
-
-}  // namespace
-
 Linear::Linear(Parameters& parameters, const std::string& prefix, std::int64_t in, std::int64_t out,
                bool bias)
-    : weight_(parameters.add(under(prefix, "weight"), {out, in})),
-      bias_(bias ? parameters.add(under(prefix, "bias"), {out}) : Tensor()) {}
+    : weight_(parameters.add(name_under(prefix, "weight"), {out, in})),
+      bias_(bias ? parameters.add(name_under(prefix, "bias"), {out}) : Tensor()) {}
 
 void Linear::reset(Random& random) {
   const double bound = 1 / std::sqrt(static_cast<double>(weight_.shape()[1]));
@@ -34,8 +25,10 @@ LayerNorm::LayerNorm(Parameters& parameters, const std::string& prefix, const Sh
                      LayerNormOptions options)
     : shape_(shape),
       options_(options),
-      weight_(options.elementwise_affine ? parameters.add(prefix + ".weight", shape) : Tensor()),
-      bias_(options.elementwise_affine ? parameters.add(prefix + ".bias", shape) : Tensor()) {}
+      weight_(options.elementwise_affine ? parameters.add(name_under(prefix, "weight"), shape)
+                                         : Tensor()),
+      bias_(options.elementwise_affine ? parameters.add(name_under(prefix, "bias"), shape)
+                                       : Tensor()) {}
 
 void LayerNorm::reset() {
   if (weight_) fill(weight_, 1);
@@ -53,7 +46,7 @@ Embedding::Embedding(Parameters& parameters, const std::string& prefix, std::int
   if (padding_ && (*padding_ < 0 || *padding_ >= count))
     fail("Embedding", "padding_idx " + std::to_string(*padding_idx) + " is out of range for " +
                           std::to_string(count) + " rows");
-  weight_ = parameters.add(prefix + ".weight", {count, size});
+  weight_ = parameters.add(name_under(prefix, "weight"), {count, size});
 }
 
 void Embedding::reset(Random& random) {
@@ -78,7 +71,7 @@ void require_sizes(const std::string& prefix, std::int64_t I, std::int64_t H) {
 RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
                              const std::string& suffix, const RecurrentLayers::Sizes& s) {
   const auto add = [&](const char* name, const Shape& shape) {
-    return parameters.add(under(prefix, name) + suffix, shape);
+    return parameters.add(name_under(prefix, name) + suffix, shape);
   };
   const std::int64_t rows = s.gates * s.H;
   RecurrentWeights w;

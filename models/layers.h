@@ -25,6 +25,11 @@
 
 namespace UNROLL_API unroll {
 
+/// The name of a layer's tensor: "prefix.name", or the bare name under an empty prefix.
+inline std::string name_under(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
 /// How reset() draws a recurrent layer's parameters.
 struct RecurrentInit {
   bool orthogonal = false;  // weight_hh orthogonal gate by gate; else all U(+-1/sqrt(H)) as PyTorch

@@ -33,11 +33,11 @@ struct Row {
 Row lstm_row(const char* name, const LstmCellOptions& o) {
   const auto make = [o](Parameters& of_layer, Parameters& of_cell, bool training) {
     Lstm layer(of_layer, "m", I, H,
-                     {.bias = o.bias,
-                      .cell = o.cell,
-                      .proj_size = o.proj_size,
-                      .peephole = o.peephole,
-                      .layer_norm = o.layer_norm});
+               {.bias = o.bias,
+                .cell = o.cell,
+                .proj_size = o.proj_size,
+                .peephole = o.peephole,
+                .layer_norm = o.layer_norm});
     LstmCell cell(of_cell, "m", I, H, o);
     layer.train(training), cell.train(training);
     return Row::Made{[layer](const Tensors& x, Random* random) {
