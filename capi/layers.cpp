@@ -37,22 +37,26 @@ template <class Options>
 Options options_of(const Request& r) {
   Options o;
   std::vector<Setting> all{{"bias", &o.bias}};
+  const auto add = [&all](std::initializer_list<Setting> more) {
+    for (const Setting& each : more) all.push_back(each);
+  };
   if constexpr (requires { o.num_layers; })
-    all.insert(all.end(), {{"num_layers", &o.num_layers},
-                           {"bidirectional", &o.bidirectional},
-                           {"batch_first", &o.batch_first},
-                           {"dropout", &o.dropout},
-                           {"variational", &o.variational}});
-  all.insert(all.end(), {{"clip", &o.cell.clip},
-                         {"zoneout_h", &o.cell.zoneout_h},
-                         {"recurrent_dropout", &o.cell.dropout}});
+    add({{"num_layers", &o.num_layers},
+         {"bidirectional", &o.bidirectional},
+         {"batch_first", &o.batch_first},
+         {"dropout", &o.dropout},
+         {"variational", &o.variational}});
+  add({{"clip", &o.cell.clip},
+       {"zoneout_h", &o.cell.zoneout_h},
+       {"recurrent_dropout", &o.cell.dropout}});
   if constexpr (requires { o.proj_size; })
-    all.insert(all.end(), {{"zoneout_c", &o.cell.zoneout_c},
-                           {"proj_size", &o.proj_size},
-                           {"peephole", &o.peephole},
-                           {"layer_norm", &o.layer_norm}});
+    add({{"zoneout_c", &o.cell.zoneout_c},
+         {"coupled", &o.cell.coupled},
+         {"proj_size", &o.proj_size},
+         {"peephole", &o.peephole},
+         {"layer_norm", &o.layer_norm}});
   if constexpr (std::is_same_v<Options, GruOptions> || std::is_same_v<Options, GruCellOptions>)
-    all.push_back({"reset_first", &o.cell.reset_first});
+    add({{"reset_first", &o.cell.reset_first}});
   set_options(kCreate, r.options, r.count, all);
   return o;
 }

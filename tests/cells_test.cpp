@@ -89,6 +89,7 @@ std::vector<Row> rows() {
           lstm_row("lstm_projection", {.proj_size = 3}),
           lstm_row("lstm_peephole", {.peephole = true}),
           lstm_row("lstm_norm", {.layer_norm = true}),
+          lstm_row("lstm_coupled", {.cell = {.coupled = true}, .peephole = true}),
           lstm_row("lstm_all", {.cell = all, .proj_size = 3, .peephole = true, .layer_norm = true}),
           gru_row("gru", {}),
           gru_row("gru_reset_first", {.cell = {.reset_first = true}}),
