@@ -20,7 +20,7 @@ inline void copy_elements(const Tensor& x, Tensor& y) {
   const Strided space = space_of(y, {&x});
   with_dtype(x.dtype(), [&](auto type) {
     using T = decltype(type);
-    UNROLL_ON_DEVICE(x.device(), copy<T, T>(space, {x.data<T>(), y.mutable_data<T>()}));
+    UNROLL_ON_DEVICE(x.device(), copy<T>(space, {x.data<T>(), y.mutable_data<T>()}));
   });
 }
 

@@ -41,6 +41,24 @@ struct LstmFamily {
   }
 };
 
+// What runs when the gates are coupled. 1 - sigmoid(v) = sigmoid(-v): the forget gate sees the
+// negative of what the input gate sees, so that no kernel needs to know.
+RecurrentWeights effective(const char* op, const RecurrentWeights& w, const CellOptions& cell) {
+  if (!cell.coupled) return w;
+  if (w.norm_ih) fail(op, "coupled gates do not go with a layer norm");
+  // [i f ...] -> [i -i ...]; what does not fit is refused by the checks that follow.
+  const auto couple = [](const Tensor& x, std::int64_t gates) {
+    if (!x || x.rank() == 0 || x.shape()[0] % gates != 0) return x;
+    const std::int64_t H = x.shape()[0] / gates;
+    const Tensor i = slice(x, 0, 0, H);
+    return cat({i, -i, slice(x, 0, 2 * H, gates * H)}, 0);
+  };
+  RecurrentWeights c = w;
+  for (Tensor* x : {&c.w_ih, &c.w_hh, &c.b_ih, &c.b_hh}) *x = couple(*x, 4);
+  c.peephole = couple(w.peephole, 3);
+  return c;
+}
+
 LstmOut of(const RecurrentOutputs& out) { return {out.y, out.last[0].h, out.last[0].c}; }
 
 }  // namespace
@@ -48,7 +66,8 @@ LstmOut of(const RecurrentOutputs& out) { return {out.y, out.last[0].h, out.last
 LstmOut lstm_layer(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                    const RecurrentWeights& weights, const CellOptions& cell, const Lengths& lengths,
                    Random* random, bool reverse) {
-  const RecurrentInputs in{x, {run_inputs(h_0, c_0, weights)}, 1, reverse};
+  const RecurrentWeights w = effective("lstm", weights, cell);
+  const RecurrentInputs in{x, {run_inputs(h_0, c_0, w)}, 1, reverse};
   return of(run_layer<LstmFamily>(in, lengths, cell, random));
 }
 
@@ -56,7 +75,10 @@ LstmOut lstm_layer_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                         const RecurrentWeights& weights, const CellOptions& cell,
                         const Lengths& lengths, Random* random, bool reverse,
                         const CellActivations& activations) {
-  const RecurrentInputs in{x, {run_inputs(h_0, c_0, weights)}, 1, reverse};
+  if (cell.coupled && activations.gate)
+    fail("lstm_twin", "coupled gates do not go with another activation than the sigmoid");
+  const RecurrentWeights w = effective("lstm_twin", weights, cell);
+  const RecurrentInputs in{x, {run_inputs(h_0, c_0, w)}, 1, reverse};
   return of(run_layer_twin<LstmFamily>("lstm_twin", in, lengths, cell, random, activations));
 }
 
@@ -79,7 +101,13 @@ LstmOut lstm_stack(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
   const auto layer = [&](const RecurrentInputs& in) {
     return run_layer<LstmFamily>(in, lengths, stack.cell, random);
   };
-  const StackOutputs out = run_stack("lstm_stack", x, h_0, c_0, stack, random, std::cref(layer));
+  RecurrentStack coupled;
+  if (stack.cell.coupled) {
+    coupled = stack;
+    for (RecurrentWeights& w : coupled.weights) w = effective("lstm_stack", w, stack.cell);
+  }
+  const RecurrentStack& own = stack.cell.coupled ? coupled : stack;
+  const StackOutputs out = run_stack("lstm_stack", x, h_0, c_0, own, random, std::cref(layer));
   return {out.y, out.h_n, out.c_n};
 }
 

@@ -34,6 +34,9 @@ LstmOut lstm_twin(const Tensor& x, const Tensor& h_0, const Tensor& c_0, const T
 /// The same with every option of the cell: h_0, h_n and y are P wide where there is a
 /// projection. Where `random` is given, masks are drawn, and
 /// it is advanced. Throws Error as above, and for options out of range or of another family.
+/// `coupled` (Greff et al. 2017; ONNX's input_forget): the forget gate is 1 - i, and the rows that
+/// would make it are not used. It does not go with a layer norm, nor with another gate's activation
+/// than the sigmoid.
 LstmOut lstm_layer(const Tensor& x, const Tensor& h_0, const Tensor& c_0,
                    const RecurrentWeights& weights, const CellOptions& cell,
                    const Lengths& lengths = {}, Random* random = nullptr, bool reverse = false);

@@ -132,7 +132,7 @@ void run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tenso
   const std::int64_t rows = O ? y.numel() / O : 0;
   if (bias) {
     const Strided space = space_of(y, {&bias});
-    UNROLL_ON_DEVICE(x.device(), copy<T, T>(space, {bias.data<T>(), y.mutable_data<T>()}));
+    UNROLL_ON_DEVICE(x.device(), copy<T>(space, {bias.data<T>(), y.mutable_data<T>()}));
   }
   const MatmulShape shape{.M = rows,
                           .N = O,

@@ -1,6 +1,7 @@
 #include "autograd/optimizers.h"
 
 #include <cmath>
+#include <utility>
 
 #include "autograd/optimizer_rules.h"
 #include "kernels/elementwise.h"
@@ -16,10 +17,15 @@ constexpr std::size_t slot_count = std::size(Rule<Options>::slots);
 
 constexpr const char* kProducts = "mu_product";
 
-void restore_entry(const char* op, const OptimizerState& state, const char* name, Tensor& into) {
-  if (!into) return;
-  for (const auto& entry : state.entries)
-    if (entry.name == name) return copy_into(into, entry.values);
+// The saved values of a slot.
+const Tensor& entry_of(const char* op, const OptimizerState& state, const char* name,
+                       const Tensor& like) {
+  for (const auto& entry : state.entries) {
+    if (entry.name != name) continue;
+    if (entry.values.shape() == like.shape() && is_real(entry.values.dtype())) return entry.values;
+    fail(op, std::string("the saved ") + name + " is " + to_string(entry.values.shape()) +
+                 " but must be " + to_string(like.shape()));
+  }
   fail(op, std::string("the saved state has no ") + name);
 }
 
@@ -134,9 +140,14 @@ OptimizerState Optimizer<Options>::state() const {
 
 template <class Options>
 void Optimizer<Options>::restore(const OptimizerState& state) {
+  using R = Rule<Options>;
+  // All or nothing.
+  std::vector<std::pair<Tensor*, const Tensor*>> found;
   for (std::size_t slot = 0; slot < slots_.size(); slot++)
-    restore_entry(Rule<Options>::name, state, Rule<Options>::slots[slot], slots_[slot]);
-  restore_entry(Rule<Options>::name, state, kProducts, products_);
+    if (Tensor& into = slots_[slot])
+      found.emplace_back(&into, &entry_of(R::name, state, R::slots[slot], into));
+  if (products_) found.emplace_back(&products_, &entry_of(R::name, state, kProducts, products_));
+  for (const auto& [into, values] : found) copy_into(*into, cast_copy(*values, into->dtype()));
   steps_ = state.steps;
 }
 

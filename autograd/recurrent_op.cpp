@@ -51,6 +51,8 @@ LayerOptions layer_options(const char* op, const CellOptions& cell, const Random
     fail(op, "zoneout_c is " + std::to_string(cell.zoneout_c) + ", but there is no cell state");
   if (cell.reset_first && family.rfind("gru", 0) != 0)
     fail(op, "reset_first is set, but there is no reset gate");
+  if (cell.coupled && family.rfind("lstm", 0) != 0)
+    fail(op, "coupled is set, but there is no forget gate");
   const bool draws = random && (cell.zoneout_h > 0 || cell.zoneout_c > 0 || cell.dropout > 0);
   LayerOptions options{.cell = {.clip = cell.clip,
                                 .zoneout_h = cell.zoneout_h,

@@ -35,6 +35,7 @@ struct CellOptions {
   double zoneout_h = 0, zoneout_c = 0;  // rates in [0,1]; zoneout_c for the LSTM
   double dropout = 0;                   // recurrent, rate in [0,1)
   bool reset_first = false;             // GRU: the reset gate acts before the product
+  bool coupled = false;                 // LSTM: the forget gate is 1 - the input gate
 };
 
 /// Activations in place of the standard ones, for the twins alone: small ops that are

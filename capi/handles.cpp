@@ -33,10 +33,12 @@ void set(const char* op, const Setting& setting, double value) {
     if (value != 0 && value != 1) refuse("0 or 1");
     **flag = value == 1;
   } else {
-    const auto whole = std::get<std::int64_t*>(setting.target);
     if (!(value >= 0 && value < 0x1p53) || value != static_cast<double>(std::int64_t(value)))
       refuse("a whole number");
-    *whole = std::int64_t(value);
+    if (std::int64_t* const* whole = std::get_if<std::int64_t*>(&setting.target))
+      **whole = std::int64_t(value);
+    else
+      std::get<std::vector<std::int64_t>*>(setting.target)->push_back(std::int64_t(value));
   }
 }
 
@@ -60,6 +62,13 @@ unroll_tensor* handle(Tensor tensor) {
   if (!tensor) return nullptr;
   dtype_to(tensor.dtype());  // throws: no handle has a type without a name
   return new unroll_tensor{std::move(tensor)};
+}
+
+void hand_out(const std::vector<std::pair<Tensor, unroll_tensor**>>& places) {
+  std::vector<std::unique_ptr<unroll_tensor>> made;
+  for (const auto& [tensor, place] : places) made.emplace_back(place ? handle(tensor) : nullptr);
+  for (std::size_t i = 0; i < places.size(); i++)
+    if (places[i].second) *places[i].second = made[i].release();
 }
 
 Tensor optional(const unroll_tensor* tensor) { return tensor ? tensor->tensor : Tensor(); }
@@ -99,7 +108,7 @@ Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t c
 }
 
 void set_options(const char* op, const unroll_option* options, int count,
-                 std::initializer_list<Setting> settings) {
+                 const std::vector<Setting>& settings) {
   if (count > 0) the(op, options);
   for (int i = 0; i < count; i++) {
     const std::string name = &the(op, options[i].name);

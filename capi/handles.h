@@ -8,14 +8,18 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "autograd/optimizers.h"
 #include "autograd/parameters.h"
 #include "autograd/tape.h"
 #include "capi/unroll.h"
 #include "core/lengths.h"
+#include "core/random.h"
 #include "core/tensor.h"
+#include "models/attention.h"
 #include "models/checkpoint.h"
 #include "models/layers.h"
 #include "models/reconstruction.h"
@@ -28,9 +32,17 @@ struct unroll_parameters {
   std::shared_ptr<unroll::Parameters> parameters;
 };
 
+struct unroll_random {
+  std::shared_ptr<unroll::Random> random;
+};
+
 struct unroll_layer {
   std::shared_ptr<unroll::Parameters> parameters;
-  std::variant<unroll::Linear, unroll::Rnn, unroll::Lstm, unroll::Gru> layer;
+  std::variant<unroll::Linear, unroll::Rnn, unroll::Lstm, unroll::Gru, unroll::RnnCell,
+               unroll::LstmCell, unroll::GruCell, unroll::MultiheadAttention,
+               unroll::AdditiveAttention, unroll::LuongAttention>
+      layer;
+  std::shared_ptr<unroll::Random> random;  // while training, else null
 };
 
 struct unroll_model {
@@ -42,7 +54,10 @@ struct unroll_model {
 
 struct unroll_optimizer {
   std::shared_ptr<unroll::Parameters> parameters;
-  std::variant<unroll::Sgd, unroll::Adam> optimizer;
+  std::string kind;
+  std::variant<unroll::Sgd, unroll::Adam, unroll::Nadam, unroll::Radam, unroll::Rmsprop,
+               unroll::Adagrad, unroll::Adadelta>
+      optimizer;
   double lr;
 };
 
@@ -70,6 +85,10 @@ unroll_status guarded(F&& f) noexcept {
 /// A new handle; NULL for an undefined tensor. Throws Error for a type that unroll.h does not name.
 unroll_tensor* handle(Tensor tensor);
 
+/// Makes a handle of each tensor, NULL for an undefined one, at its place, where that is not NULL:
+/// all, or none where one could not be made.
+void hand_out(const std::vector<std::pair<Tensor, unroll_tensor**>>& places);
+
 /// *pointer. Throws Error, naming `op`, for NULL.
 template <class T>
 T& the(const char* op, T* pointer) {
@@ -92,12 +111,16 @@ Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t c
 /// Where the option of a name goes.
 struct Setting {
   const char* name;
-  std::variant<bool*, double*, std::int64_t*> target;
+  std::variant<bool*, double*, std::int64_t*, std::vector<std::int64_t>*> target;
 };
 
-/// Writes each option to its setting. Throws Error, listing the settings, for another name, and for
-/// a value that a switch or a whole number cannot have.
+/// Writes each option to its setting; one that is a list grows with each option of its name. Throws
+/// Error, listing the settings, for another name, and for a value that a switch or a whole number
+/// cannot have.
 void set_options(const char* op, const unroll_option* options, int count,
-                 std::initializer_list<Setting> settings);
+                 const std::vector<Setting>& settings);
+
+/// One update; `lr` replaces the option's rate where it is not NULL.
+void step(unroll_optimizer& optimizer, const double* lr);
 
 }  // namespace unroll::capi

@@ -106,3 +106,7 @@ unroll_status unroll_parameters_clip_norm(unroll_parameters* parameters, double 
     if (norm) *norm = before;
   });
 }
+
+unroll_status unroll_parameters_clip_value(unroll_parameters* parameters, double limit) {
+  return guarded([&] { clip_value(set_of("parameters_clip_value", parameters), limit); });
+}

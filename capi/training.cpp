@@ -9,44 +9,10 @@ namespace {
 
 Tape& tape_of(const char* op, unroll_tape* tape) { return the(op, tape).tape; }
 
-// All or none: a handle that could not be made leaves no other behind.
-void hand_out(const Tensors& tensors, unroll_tensor** outs) {
-  std::vector<std::unique_ptr<unroll_tensor>> made;
-  for (const Tensor& t : tensors) made.emplace_back(handle(t));
-  for (std::size_t i = 0; i < made.size(); i++) outs[i] = made[i].release();
-}
-
-std::variant<Sgd, Adam> make_optimizer(Parameters& parameters, const std::string& kind,
-                                       const unroll_option* options, int count, double& lr) {
-  constexpr const char* op = "optimizer_create";
-  if (kind == "sgd") {
-    SgdOptions o;
-    set_options(op, options, count,
-                {{"lr", &o.lr},
-                 {"momentum", &o.momentum},
-                 {"dampening", &o.dampening},
-                 {"weight_decay", &o.weight_decay},
-                 {"nesterov", &o.nesterov}});
-    lr = o.lr;
-    return Sgd(parameters, o);
-  }
-  if (kind != "adam" && kind != "adamw")
-    fail(op, "there is no " + kind + "; there are: sgd, adam, adamw");
-  AdamOptions o = kind == "adamw" ? adamw() : AdamOptions();
-  set_options(op, options, count,
-              {{"lr", &o.lr},
-               {"beta1", &o.beta1},
-               {"beta2", &o.beta2},
-               {"eps", &o.eps},
-               {"weight_decay", &o.weight_decay},
-               {"amsgrad", &o.amsgrad}});
-  lr = o.lr;
-  return Adam(parameters, o);
-}
-
-void step(unroll_optimizer& optimizer, double lr) {
-  if (!(lr >= 0)) fail("optimizer_step", "lr " + std::to_string(lr) + " is out of range");
-  std::visit([&](auto& each) { each.step(lr); }, optimizer.optimizer);
+void hand_out_list(const Tensors& tensors, unroll_tensor** outs) {
+  std::vector<std::pair<Tensor, unroll_tensor**>> places;
+  for (std::size_t i = 0; i < tensors.size(); i++) places.emplace_back(tensors[i], outs + i);
+  hand_out(places);
 }
 
 void require_finite(const char* what, double value) {
@@ -76,7 +42,7 @@ unroll_status unroll_tape_pull(unroll_tape* tape, const unroll_tensor* const* ys
     constexpr const char* op = "pull";
     const Tensors y = list(op, ys, ys_count), u = list(op, us, ys_count, true);
     const Tensors x = list(op, xs, xs_count);
-    hand_out(tape_of(op, tape).pull(y, u, x), outs);
+    hand_out_list(tape_of(op, tape).pull(y, u, x), outs);
   });
 }
 
@@ -97,7 +63,7 @@ unroll_status unroll_tape_push(unroll_tape* tape, const unroll_tensor* const* xs
     constexpr const char* op = "push";
     const Tensors x = list(op, xs, xs_count), v = list(op, vs, xs_count, true);
     const Tensors y = list(op, ys, ys_count);
-    hand_out(tape_of(op, tape).push(x, v, y), outs);
+    hand_out_list(tape_of(op, tape).push(x, v, y), outs);
   });
 }
 
@@ -106,27 +72,6 @@ unroll_status unroll_tape_backward(unroll_tape* tape, const unroll_tensor* loss,
   return guarded([&] {
     constexpr const char* op = "backward";
     tape_of(op, tape).backward(the(op, loss), *the(op, parameters).parameters);
-  });
-}
-
-unroll_status unroll_optimizer_create(unroll_parameters* parameters, const char* kind,
-                                      const unroll_option* options, int count,
-                                      unroll_optimizer** out) {
-  return guarded([&] {
-    constexpr const char* op = "optimizer_create";
-    const auto& set = the(op, parameters).parameters;
-    double lr = 0;
-    auto optimizer = make_optimizer(*set, &the(op, kind), options, count, lr);
-    *out = new unroll_optimizer{set, std::move(optimizer), lr};
-  });
-}
-
-void unroll_optimizer_release(unroll_optimizer* optimizer) { delete optimizer; }
-
-unroll_status unroll_optimizer_step(unroll_optimizer* optimizer, const double* lr) {
-  return guarded([&] {
-    the("optimizer_step", optimizer);
-    step(*optimizer, lr ? *lr : optimizer->lr);
   });
 }
 
@@ -147,7 +92,7 @@ unroll_status unroll_train_step(const unroll_model* model, unroll_optimizer* opt
     tape.backward(value, parameters);
     const double before = clip > 0 ? clip_norm(parameters, clip) : gradient_norm(parameters);
     require_finite("the gradient's norm", before);
-    step(*optimizer, lr ? *lr : optimizer->lr);
+    step(*optimizer, lr);
     if (loss) *loss = value.item();
     if (norm) *norm = before;
   });

@@ -55,6 +55,8 @@ typedef enum unroll_dtype {
 
 /** A strided array: a handle. */
 typedef struct unroll_tensor unroll_tensor;
+/** Random numbers: a handle. */
+typedef struct unroll_random unroll_random;
 /** Named tensors and their gradients: a handle. */
 typedef struct unroll_parameters unroll_parameters;
 /** A layer: a handle. */
@@ -205,33 +207,88 @@ UNROLL_C_API unroll_status unroll_parameters_zero_gradients(unroll_parameters* p
  * `norm`, which may be NULL, gets the norm before. */
 UNROLL_C_API unroll_status unroll_parameters_clip_norm(unroll_parameters* parameters,
                                                        double max_norm, double* norm);
+/** Each element of the gradients to [-limit, limit], as PyTorch's clip_grad_value_. */
+UNROLL_C_API unroll_status unroll_parameters_clip_value(unroll_parameters* parameters,
+                                                        double limit);
+
+/* ---- random numbers: what is drawn is a function of seed, stream and counter alone ---- */
+
+/** `counter`: 0 to begin, or what unroll_random_counter said, to go on from there. */
+UNROLL_C_API unroll_status unroll_random_create(uint64_t seed, uint64_t stream, uint64_t counter,
+                                                unroll_random** out);
+UNROLL_C_API void unroll_random_release(unroll_random* random);
+/** Moves with everything that is drawn. */
+UNROLL_C_API uint64_t unroll_random_counter(const unroll_random* random);
+/** x with elements set to zero with probability p and the others divided by 1 - p. */
+UNROLL_C_API unroll_status unroll_dropout(const unroll_tensor* x, double p, unroll_random* random,
+                                          unroll_tensor** out);
 
 /* ---- layers, with PyTorch's formulas and parameter names ---- */
 
 /** Registers a layer's parameters, zero, under "prefix."; an empty prefix leaves PyTorch's bare
- * names. Kinds: "linear" (`hidden` is the size of the output), "rnn_tanh", "rnn_relu",
- * "rnn_identity", "lstm", "gru". Options: bias (1), and of recurrent layers num_layers (1),
- * bidirectional (0), batch_first (0). */
+ * names. Kinds:
+ *   "linear"          `hidden` is the size of the output
+ *   "rnn_tanh", "rnn_relu", "rnn_identity", "lstm", "gru"
+ *   "rnn_tanh_cell", "rnn_relu_cell", "rnn_identity_cell", "lstm_cell", "gru_cell": one step
+ *   "multihead"       torch.nn.MultiheadAttention: `inputs` features of q, `hidden` heads
+ *   "bahdanau"        vector . tanh(W q + U k): `inputs` features of q, vector [hidden]
+ *   "luong_dot", "luong_general", "luong_concat": q . k, q . W k, vector . tanh(W [q; k]), the
+ *                     vector [hidden]; the others do not use `hidden`
+ * Options with their defaults:
+ *   not of bahdanau and luong: bias 1
+ *   recurrent layers and cells: clip 0, zoneout_h 0, recurrent_dropout 0 (models/layers.h); LSTM:
+ *     zoneout_c 0, coupled 0, proj_size 0, peephole 0, layer_norm 0; GRU: reset_first 0
+ *   recurrent layers: num_layers 1, bidirectional 0, batch_first 0, dropout 0 (between layers),
+ *     variational 0 (its mask is the same at all steps)
+ *   multihead: add_bias_kv 0, add_zero_attn 0, kdim, vdim (inputs), batch_first 0, dropout 0
+ *   bahdanau and luong: keys (inputs), the features of k */
 UNROLL_C_API unroll_status unroll_layer_create(unroll_parameters* parameters, const char* kind,
                                                const char* prefix, int64_t inputs, int64_t hidden,
                                                const unroll_option* options, int count,
                                                unroll_layer** out);
 /** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_layer_release(unroll_layer* layer);
-/** Draws the parameters as PyTorch does by default. Options of recurrent layers: orthogonal (0):
- * weight_hh gate by gate; forget_bias (0): added to the LSTM's. */
+/** Draws the parameters as PyTorch does by default. Options of recurrent layers and cells:
+ * orthogonal (0): weight_hh gate by gate; forget_bias (0): added to the LSTM's. */
 UNROLL_C_API unroll_status unroll_layer_reset(unroll_layer* layer, uint64_t seed,
                                               const unroll_option* options, int count);
+/** From now on dropout acts and zoneout is random, with numbers of `random`, which the layer keeps;
+ * NULL: no longer. A new layer does not train. */
+UNROLL_C_API unroll_status unroll_layer_train(unroll_layer* layer, unroll_random* random);
 /** Runs the layer. Recurrent: x [T,N,inputs], or [N,T,inputs] with batch_first; `lengths`
- * [lengths_count] or NULL; h_0 and c_0 [L*D,N,hidden], for L layers and D directions, or NULL for
- * zero; y as x and D*hidden wide, h_n and c_n as h_0, after each sequence's last valid step.
- * Linear: x [...,inputs], y [...,hidden], no state. y, h_n and c_n may be NULL where they are not
- * wanted, and are set to NULL where the layer has none. */
+ * [lengths_count] or NULL; h_0 [L*D,N,P] and c_0 [L*D,N,hidden], for L layers and D directions, or
+ * NULL for zero, P being `hidden` or proj_size; y as x and D*P wide, h_n and c_n as h_0 and c_0,
+ * after each sequence's last valid step. Cells: x [N,inputs], h_0 and h_n [N,P], c_0 and c_n
+ * [N,hidden], no lengths and no y. Linear: x [...,inputs], y [...,hidden], no state. y, h_n and c_n
+ * may be NULL where they are not wanted, and are set to NULL where the layer has none. */
 UNROLL_C_API unroll_status unroll_layer_forward(const unroll_layer* layer, const unroll_tensor* x,
                                                 const int64_t* lengths, int64_t lengths_count,
                                                 const unroll_tensor* h_0, const unroll_tensor* c_0,
                                                 unroll_tensor** y, unroll_tensor** h_n,
                                                 unroll_tensor** c_n);
+/** Runs an attention layer: q [L,N,*], k [S,N,*], v [S,N,*], or with N first for a multihead with
+ * batch_first; the context as q. Each of these keeps queries from keys, and may be NULL:
+ *   mask              bool, true: ignored, or real, added to the scores. multihead: [L,S] or
+ *                     [N*heads,L,S]; else what broadcasts to [N,1,L,S]
+ *   key_padding_mask  multihead: bool [N,S], true: ignored
+ *   key_lengths       [N]: keys behind them are never read
+ * Options: causal (0): query i sees the keys 0..i; multihead: average_weights (1): over the heads;
+ * else scale of the scores (1). `weights`, NULL where they are not wanted: [N,L,S], or
+ * [N,heads,L,S] where they are not averaged. `context` may be NULL too. */
+UNROLL_C_API unroll_status unroll_layer_attend(
+    const unroll_layer* layer, const unroll_tensor* q, const unroll_tensor* k,
+    const unroll_tensor* v, const unroll_tensor* mask, const unroll_tensor* key_padding_mask,
+    const int64_t* key_lengths, int64_t key_lengths_count, const unroll_option* options, int count,
+    unroll_tensor** context, unroll_tensor** weights);
+/** softmax(scale q k^T + mask) v of q [B,Hq,L,D], k [B,Hk,S,D], v [B,Hk,S,Dv]: context
+ * [B,Hq,L,Dv], weights (or NULL) [B,Hq,L,S]. Query head h reads key head h / (Hq / Hk). As in
+ * PyTorch's function of this name, and unlike the layers, a bool `mask` is true where a query MAY
+ * attend; it broadcasts to the scores. `key_lengths` [B] or NULL. Options: causal (0), scale
+ * (1 / sqrt(D)). */
+UNROLL_C_API unroll_status unroll_scaled_dot_product_attention(
+    const unroll_tensor* q, const unroll_tensor* k, const unroll_tensor* v,
+    const unroll_tensor* mask, const int64_t* key_lengths, int64_t key_lengths_count,
+    const unroll_option* options, int count, unroll_tensor** context, unroll_tensor** weights);
 
 /* ---- the reconstruction models ---- */
 
@@ -299,16 +356,41 @@ UNROLL_C_API unroll_status unroll_tape_backward(unroll_tape* tape, const unroll_
 /* ---- optimisers, PyTorch's update rules ---- */
 
 /** Made when all parameters are there. Kinds and options with their defaults:
- *   "sgd":   lr 1e-3, momentum 0, dampening 0, weight_decay 0, nesterov 0
- *   "adam":  lr 1e-3, beta1 0.9, beta2 0.999, eps 1e-8, weight_decay 0, amsgrad 0
- *   "adamw": as adam, decoupled weight_decay 0.01 */
+ *   "sgd":      lr 1e-3, momentum 0, dampening 0, nesterov 0
+ *   "adam":     lr 1e-3, beta1 0.9, beta2 0.999, eps 1e-8, amsgrad 0
+ *   "adamw":    as adam, with a decoupled weight_decay of 0.01
+ *   "nadam":    lr 2e-3, betas and eps as adam, momentum_decay 4e-3, momentum_twice 0 (1: as
+ *               PyTorch 1 had it)
+ *   "radam":    lr, betas and eps as adam
+ *   "rmsprop":  lr 1e-2, alpha 0.99, eps 1e-8, momentum 0, centered 0
+ *   "adagrad":  lr 1e-2, lr_decay 0, eps 1e-10, initial_accumulator_value 0
+ *   "adadelta": lr 1, rho 0.9, eps 1e-6
+ * and of all: weight_decay 0, maximize 0. */
 UNROLL_C_API unroll_status unroll_optimizer_create(unroll_parameters* parameters, const char* kind,
                                                    const unroll_option* options, int count,
                                                    unroll_optimizer** out);
-/** Lets go of the handle; NULL is fine. */
+/** Parameters whose names begin with `prefix`: their options are those of the optimiser, but for
+ * these. */
+typedef struct unroll_group {
+  const char* prefix;
+  const unroll_option* options;
+  int count;
+} unroll_group;
+/** The same with groups. A parameter belongs to the first that holds it; a group that holds none is
+ * an error. */
+UNROLL_C_API unroll_status unroll_optimizer_create_with_groups(
+    unroll_parameters* parameters, const char* kind, const unroll_option* options, int count,
+    const unroll_group* groups, int group_count, unroll_optimizer** out);
 UNROLL_C_API void unroll_optimizer_release(unroll_optimizer* optimizer);
-/** One update from the gradients; `lr`, where it is not NULL, replaces the option's rate. */
+/** One update from the gradients; `lr`, where it is not NULL, replaces the option's rate, and the
+ * groups' rates change in proportion. */
 UNROLL_C_API unroll_status unroll_optimizer_step(unroll_optimizer* optimizer, const double* lr);
+/** What the optimiser remembers, as safetensors; the file appears whole or not at all. */
+UNROLL_C_API unroll_status unroll_optimizer_save(const unroll_optimizer* optimizer,
+                                                 const char* path);
+/** Goes on from what an optimiser of the same kind, groups and parameters saved. A failure changes
+ * nothing. */
+UNROLL_C_API unroll_status unroll_optimizer_load(unroll_optimizer* optimizer, const char* path);
 /** A whole step: gradients of the model's loss over x, clipped to the norm `clip` (0: not), and one
  * update. The optimiser must be of the model's parameters. `lr` as above; `loss` and `norm` (before
  * clipping) may be NULL. Fails, changing no parameter, where one of them is not finite. */
@@ -316,6 +398,35 @@ UNROLL_C_API unroll_status unroll_train_step(const unroll_model* model, unroll_o
                                              const unroll_tensor* x, const int64_t* lengths,
                                              int64_t lengths_count, const double* lr, double clip,
                                              double* loss, double* norm);
+
+/* ---- learning rates as functions of the step, PyTorch's in closed form ---- */
+
+/** The rate of update `step`, 0 being the first. Kinds and options, those without a default to be
+ * given (autograd/schedules.h has the formulas):
+ *   "cosine":             lr, steps, final_fraction 0
+ *   "step":               lr, every, gamma 0.1
+ *   "multi_step":         lr, milestone (as often as there are milestones), gamma 0.1
+ *   "exponential":        lr, gamma
+ *   "linear":             lr, start 1/3, end 1, steps 5
+ *   "polynomial":         lr, steps 5, power 1
+ *   "cosine_annealing":   lr, half_period, lowest 0
+ *   "cosine_restarts":    lr, period, growth 1, lowest 0
+ *   "one_cycle", "one_cycle_linear": max_lr, steps, rise 0.3, divisor 25, final_divisor 1e4,
+ *                         three_phase 0
+ *   "cyclic", "cyclic2", "cyclic_exponential": lr, max_lr, up 2000, down 0 (as up); the last
+ *                         gamma 1 */
+UNROLL_C_API unroll_status unroll_schedule_rate(const char* kind, const unroll_option* options,
+                                                int count, int64_t step, double* out);
+/** ReduceLROnPlateau between two reports. It starts as {lr, NAN, 0, 0}. */
+typedef struct unroll_plateau {
+  double lr;   /**< the rate from now on */
+  double best; /**< loss so far; NaN: none was reported */
+  int64_t bad, cooling;
+} unroll_plateau;
+/** Takes a loss. Options: factor 0.1, patience 10, cooldown 0, threshold 1e-4, relative 1,
+ * maximize 0, lowest 0, eps 1e-8. */
+UNROLL_C_API unroll_status unroll_plateau_report(unroll_plateau* state, double loss,
+                                                 const unroll_option* options, int count);
 
 #ifdef __cplusplus
 }

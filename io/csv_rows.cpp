@@ -22,12 +22,32 @@ bool is_missing(std::string_view text) {
   });
 }
 
-// A finite number that fills the whole text.
+// Of a number that is no double: whether it is too close to 0, rather than too large. Then the
+// place of its first digit and its exponent tell, whichever way it is written.
+bool is_tiny(std::string_view text) {
+  const std::size_t mark = std::min(text.find_first_of("eE"), text.size());
+  const std::string_view digits = text.substr(0, mark);
+  std::int64_t exponent = 0;
+  if (mark < text.size()) {
+    const bool plus = text[mark + 1] == '+';
+    const auto [end, error] =
+        std::from_chars(text.data() + mark + 1 + plus, text.data() + text.size(), exponent);
+    if (error != std::errc()) return text[mark + 1] == '-';
+  }
+  const std::size_t point = std::min(digits.find('.'), digits.size());
+  const std::size_t first = digits.find_first_of("123456789");
+  return exponent + static_cast<std::int64_t>(point) - static_cast<std::int64_t>(first) < 0;
+}
+
+// A finite number that fills the whole text, rounded to the nearest double: 1e-400 is 0, and 1e400
+// is none.
 std::optional<double> number_in(std::string_view text) {
   if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return {};
+  if (end != text.data() + text.size()) return {};
+  if (error == std::errc::result_out_of_range && is_tiny(text)) return text[0] == '-' ? -0.0 : 0.0;
+  if (error != std::errc() || !std::isfinite(value)) return {};
   return value;
 }
 

@@ -128,13 +128,19 @@ Dtype held_as(Element element) noexcept {
   }
 }
 
-Tensor read_elements(ByteSource& source, const ElementLayout& layout, const Shape& shape) {
+void require_elements(const ByteSource& source, Element element, const Shape& shape) {
   const auto count = static_cast<std::uint64_t>(shape.numel());
-  const std::size_t width = size_of(layout.element);
+  const std::size_t width = size_of(element);
   if (count > source.left() / width)
     source.fail("is truncated: shape " + to_string(shape) + " needs " + std::to_string(count) +
                 " elements of " + std::to_string(width) + " bytes, but " +
                 std::to_string(source.left()) + " bytes are left");
+}
+
+Tensor read_elements(ByteSource& source, const ElementLayout& layout, const Shape& shape) {
+  require_elements(source, layout.element, shape);
+  const auto count = static_cast<std::uint64_t>(shape.numel());
+  const std::size_t width = size_of(layout.element);
   Tensor out = empty(shape, held_as(layout.element));
   auto* to = static_cast<std::byte*>(out.mutable_raw_data());
   if (is_held_as_it_is(layout)) {

@@ -48,6 +48,9 @@ struct ElementLayout {
   bool fortran_order = false;  // the first axis changes fastest
 };
 
+/// Throws Error unless the source has as many elements left as the shape demands.
+void require_elements(const ByteSource& source, Element element, const Shape& shape);
+
 /// Reads a tensor, in steps; it is row-major whatever the order in the source. The size is checked
 /// against the source before anything is allocated. Throws Error where the source is too short, and
 /// for a uint64 beyond int64. A bool is any byte that is not 0.

@@ -10,7 +10,7 @@ namespace unroll {
 
 NpyInfo inspect_npy(const std::string& path) {
   InputFile file("inspect_npy", path);
-  return detail::read_npy_header(file);
+  return detail::inspect_npy_array(file);
 }
 
 Tensor read_npy(const std::string& path) {

@@ -27,7 +27,8 @@ struct NpyInfo {
 };
 
 /// What the header says, without reading the array. Throws Error, naming the file, where the header
-/// is malformed, or states more than 64 axes or a shape whose size does not fit 63 bits.
+/// is malformed, or states more than 64 axes or a shape whose size does not fit 63 bits; and where
+/// the file is shorter than the shape demands, if a tensor holds such an array.
 NpyInfo inspect_npy(const std::string& path);
 
 /// The array, row-major. Throws Error, naming the file, where the header is malformed, the file is

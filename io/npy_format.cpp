@@ -142,8 +142,9 @@ class HeaderParser {
   std::optional<std::vector<std::int64_t>> shape_;
 };
 
-// "<f4", ">i8", "=f4", "|b1", "f4", "?" or a name such as "float32".
-ElementLayout parse_type(const ByteSource& file, const std::string& descr) {
+// "<f4", ">i8", "=f4", "|b1", "f4", "?" or a name such as "float32"; nothing for what no tensor
+// holds.
+std::optional<ElementLayout> find_type(const std::string& descr) {
   using enum Element;
   static constexpr std::array<std::pair<std::string_view, Element>, 26> names = {{
       {"b1", boolean},      {"?", boolean},     {"i1", int8},         {"i2", int16},
@@ -161,8 +162,13 @@ ElementLayout parse_type(const ByteSource& file, const std::string& descr) {
     name.remove_prefix(1);
   }
   for (const auto& [known, element] : names)
-    if (known == name) return {element, order};
-  if (name == "O")
+    if (known == name) return ElementLayout{element, order};
+  return {};
+}
+
+ElementLayout parse_type(const ByteSource& file, const std::string& descr) {
+  if (const auto known = find_type(descr)) return *known;
+  if (descr == "O" || descr == "|O")
     file.fail("holds the dtype " + in_quotes(descr) +
               ", Python objects, which is not supported: they are pickles, and unpickling runs "
               "code; save numbers");
@@ -211,6 +217,14 @@ NpyInfo read_npy_header(ByteSource& file) {
   for (const std::int64_t size : info.shape)
     if (__builtin_mul_overflow(count, std::max<std::int64_t>(size, 1), &count))
       file.fail("states a shape whose number of elements does not fit 63 bits");
+  return info;
+}
+
+NpyInfo inspect_npy_array(ByteSource& file) {
+  NpyInfo info = read_npy_header(file);
+  const auto type = find_type(info.dtype);
+  if (type && info.shape.size() <= Shape::max_rank)
+    require_elements(file, type->element, Shape(info.shape));
   return info;
 }
 

@@ -13,6 +13,10 @@ namespace unroll::detail {
 /// Reads the header; the source is then at the first element.
 NpyInfo read_npy_header(ByteSource& source);
 
+/// The same, and throws Error where what follows is too short for the array, if it is one that a
+/// tensor holds.
+NpyInfo inspect_npy_array(ByteSource& source);
+
 /// Reads header and array.
 Tensor read_npy_array(ByteSource& source);
 

@@ -86,8 +86,8 @@ std::vector<NpzEntry> list_npz(const std::string& path) {
   list.reserve(entries.size());
   for (const ZipEntry& entry : entries) {
     ZipMember member(file, entry);
-    list.push_back(
-        {array_name(entry), detail::read_npy_header(member), entry.compressed, entry.method != 0});
+    list.push_back({array_name(entry), detail::inspect_npy_array(member), entry.compressed,
+                    entry.method != 0});
   }
   return list;
 }

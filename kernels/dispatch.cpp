@@ -26,45 +26,9 @@ UNROLL_DISPATCH(test, void, TestShape, TestArgs)
 UNROLL_DISPATCH(where, void, WhereShape, WhereArgs)
 UNROLL_DISPATCH_FOR(std::int64_t, where, void, WhereShape, WhereArgs)
 UNROLL_DISPATCH_FOR(bool, where, void, WhereShape, WhereArgs)
-UNROLL_DISPATCH_TEMPLATE(logic, void, LogicShape, LogicArgs)
-UNROLL_DISPATCH_FOR(bool, logic, void, LogicShape, LogicArgs)
-
-// copy has two types, so the macros of isa.h do not fit.
-#define UNROLL_DECLARE_CAST(isa_ns)                              \
-  namespace isa_ns {                                             \
-  template <class To, class From>                                \
-  void copy(const Strided&, const CopyArgs<To, From>&) noexcept; \
-  }
-UNROLL_DECLARE_CAST(base)
-UNROLL_IF_AVX2(UNROLL_DECLARE_CAST(avx2))
-UNROLL_IF_AVX512(UNROLL_DECLARE_CAST(avx512))
-
-template <class To, class From>
-void cpu::copy(const Strided& space, const CopyArgs<To, From>& args) noexcept {
-  switch (isa()) {
-    UNROLL_IF_AVX512(case Isa::avx512 : return avx512::copy<To, From>(space, args);)
-    UNROLL_IF_AVX2(case Isa::avx2 : return avx2::copy<To, From>(space, args);)
-    default: return base::copy<To, From>(space, args);
-  }
-}
-
-#define UNROLL_INSTANTIATE(To)                                                               \
-  template void cpu::copy<To, float>(const Strided&, const CopyArgs<To, float>&) noexcept;   \
-  template void cpu::copy<To, double>(const Strided&, const CopyArgs<To, double>&) noexcept; \
-  template void cpu::copy<To, std::int64_t>(const Strided&,                                  \
-                                            const CopyArgs<To, std::int64_t>&) noexcept;     \
-  template void cpu::copy<To, bool>(const Strided&, const CopyArgs<To, bool>&) noexcept;
-UNROLL_INSTANTIATE(float)
-UNROLL_INSTANTIATE(double)
-UNROLL_INSTANTIATE(std::int64_t)
-UNROLL_INSTANTIATE(bool)
-#undef UNROLL_INSTANTIATE
-
-UNROLL_DISPATCH(fill, void, Strided, FillArgs)
-UNROLL_DISPATCH_FOR(std::int64_t, fill, void, Strided, FillArgs)
-UNROLL_DISPATCH_FOR(bool, fill, void, Strided, FillArgs)
-UNROLL_DISPATCH(axpy, void, AxpyShape, AxpyArgs)
-UNROLL_DISPATCH_FOR(std::int64_t, axpy, void, AxpyShape, AxpyArgs)
+UNROLL_DISPATCH(copy, void, Strided, CopyArgs)
+UNROLL_DISPATCH_FOR(std::int64_t, copy, void, Strided, CopyArgs)
+UNROLL_DISPATCH_FOR(bool, copy, void, Strided, CopyArgs)
 
 UNROLL_DISPATCH(reduce, void, ReduceShape, ReduceArgs)
 UNROLL_DISPATCH_FOR(std::int64_t, reduce, void, ReduceShape, ReduceArgs)

@@ -290,7 +290,7 @@ void test(const TestShape& shape, const TestArgs<T>& args) noexcept {
   map1(shape.space, 1, args.x, args.y, [&](int n, const T* x, bool* y) {
     for (int i = 0; i < n; i++) {
       const bool nan = x[i] != x[i], inf = x[i] == infinity || x[i] == -infinity;
-      y[i] = shape.op == Test::isnan ? nan : shape.op == Test::isinf ? inf : !nan && !inf;
+      y[i] = shape.op == Test::isnan ? nan : !nan && !inf;
     }
   });
 }
@@ -313,19 +313,6 @@ void where(const WhereShape& shape, const WhereArgs<T>& args) noexcept {
   });
 }
 
-template <class T>
-void logic(const LogicShape& shape, const LogicArgs<T>& args) noexcept {
-  map2(shape.space, 1, args.a, args.b, args.z, [&](int n, const T* a, const T* b, T* z) {
-    if (shape.op == Logic::land) {
-      for (int i = 0; i < n; i++) z[i] = bool(a[i] & b[i]);
-    } else if (shape.op == Logic::lor) {
-      for (int i = 0; i < n; i++) z[i] = bool(a[i] | b[i]);
-    } else {
-      for (int i = 0; i < n; i++) z[i] = bool(a[i] ^ b[i]);
-    }
-  });
-}
-
 #define UNROLL_INSTANTIATE(T)                                              \
   template void unary<T>(const UnaryShape&, const UnaryArgs<T>&) noexcept; \
   template void binary<T>(const BinaryShape&, const BinaryArgs<T>&) noexcept;
@@ -345,6 +332,5 @@ UNROLL_INSTANTIATE(bool)
 
 template void test<float>(const TestShape&, const TestArgs<float>&) noexcept;
 template void test<double>(const TestShape&, const TestArgs<double>&) noexcept;
-template void logic<bool>(const LogicShape&, const LogicArgs<bool>&) noexcept;
 
 }  // namespace unroll::UNROLL_ISA_NS

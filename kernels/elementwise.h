@@ -1,4 +1,4 @@
-// Elementwise kernels with broadcasting: y = f(x), z = f(a, b), comparisons, logic, selection.
+// Elementwise kernels with broadcasting: y = f(x), z = f(a, b), comparisons, selection.
 //
 //   UnaryShape shape{.op = Unary::tanh, .space = {.rank = 1, .size = {n}, .stride = {{1}, {1}}}};
 //   cpu::unary<float>(shape, {.x = x, .y = y});
@@ -81,8 +81,7 @@ enum class Binary : std::uint8_t {
 };
 
 enum class Compare : std::uint8_t { eq, ne, lt, le, gt, ge };
-enum class Test : std::uint8_t { isnan, isinf, isfinite };
-enum class Logic : std::uint8_t { land, lor, lxor };
+enum class Test : std::uint8_t { isnan, isfinite };
 
 struct UnaryShape {
   Unary op;
@@ -135,16 +134,6 @@ struct WhereArgs {
   T* z;  // condition ? a : b; the other one is never looked at, so a NaN there does no harm
 };
 
-struct LogicShape {
-  Logic op;
-  Strided space;  // z, a, b; logical not is Logic::lxor with a stride-0 `true`
-};
-template <class T = bool>
-struct LogicArgs {
-  const T *a, *b;
-  T* z;
-};
-
 namespace cpu {
 
 // y = op(x), elementwise. T: float, double; also int64 for neg, abs, sign, square, relu, step,
@@ -162,17 +151,13 @@ void binary(const BinaryShape&, const BinaryArgs<T>&) noexcept;
 template <class T>
 void compare(const CompareShape&, const CompareArgs<T>&) noexcept;
 
-// y = whether x is NaN, infinite or finite. T: float, double.
+// y = whether x is NaN or finite. T: float, double.
 template <class T>
 void test(const TestShape&, const TestArgs<T>&) noexcept;
 
 // z = condition ? a : b. T: float, double, int64, bool.
 template <class T>
 void where(const WhereShape&, const WhereArgs<T>&) noexcept;
-
-// z = a op b on bool. T: bool.
-template <class T>
-void logic(const LogicShape&, const LogicArgs<T>&) noexcept;
 
 }  // namespace cpu
 

@@ -89,12 +89,10 @@ static T sum_line(const T* x, std::int64_t count, std::int64_t stride) {
 
 template <class T>
 static void sum(const ReduceShape& s, const ReduceArgs<T>& args) {
-  const T divisor = T(s.count);
-  const auto finish = [&](T total) { return s.op == Reduce::mean ? total / divisor : total; };
   const std::int64_t work = s.outer * s.count * s.inner;
   if (s.inner == 1) {
     for_each_index(s.outer, work, [&](std::int64_t o) {
-      args.y[o] = finish(sum_line(args.x + o * s.stride_outer, s.count, s.stride_count));
+      args.y[o] = sum_line(args.x + o * s.stride_outer, s.count, s.stride_count);
     });
     return;
   }
@@ -105,7 +103,7 @@ static void sum(const ReduceShape& s, const ReduceArgs<T>& args) {
     const T* x = args.x + o * s.stride_outer + first * s.stride_inner;
     T total[sum_columns];
     sum_all_rows(Rows<T>{x, s.stride_count, s.stride_inner, width}, s.count, total);
-    for (int j = 0; j < width; j++) args.y[o * s.inner + first + j] = finish(total[j]);
+    for (int j = 0; j < width; j++) args.y[o * s.inner + first + j] = total[j];
   });
 }
 
@@ -154,8 +152,7 @@ static void extreme(const ReduceShape& s, const ReduceArgs<T>& args) {
 template <class T>
 void reduce(const ReduceShape& shape, const ReduceArgs<T>& args) noexcept {
   switch (shape.op) {
-    case Reduce::sum:
-    case Reduce::mean: return sum(shape, args);
+    case Reduce::sum: return sum(shape, args);
     case Reduce::prod: return product(shape, args);
     case Reduce::max:
     case Reduce::min: return extreme(shape, args);

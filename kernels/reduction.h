@@ -1,4 +1,4 @@
-// Reductions along one axis: sum, mean, product, extremes and where they are.
+// Reductions along one axis: sum, product, extremes and where they are.
 //
 //   cpu::reduce<float>(ReduceShape::dense(Reduce::sum, 1, rows, columns), {.x = x, .y =
 //   column_sums}); cpu::reduce<float>(ReduceShape::dense(Reduce::max, rows, columns, 1), {.x = x,
@@ -18,7 +18,6 @@ namespace unroll {
 
 enum class Reduce : std::uint8_t {
   sum,   // of nothing: 0
-  mean,  // sum / count; of nothing: NaN
   prod,  // of nothing: 1
   max,   // of nothing: the lowest value, index -1
   min,   // of nothing: the highest value, index -1
@@ -47,7 +46,7 @@ struct ReduceArgs {
 namespace cpu {
 
 // y = op of x over the middle axis. A NaN makes every result NaN, and argmax and argmin point at
-// the first NaN (as PyTorch). T: float, double; also int64 for all but mean.
+// the first NaN (as PyTorch). T: float, double, int64.
 template <class T>
 void reduce(const ReduceShape&, const ReduceArgs<T>&) noexcept;
 

@@ -5,18 +5,12 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-static std::int64_t valid(const SoftmaxShape& s, std::int64_t row) {
-  return s.lengths ? s.lengths[row] : s.n;
-}
-
 template <class T>
 void softmax(const SoftmaxShape& s, const SoftmaxArgs<T>& args) noexcept {
   for_each_index(s.rows, s.rows * s.n * 4, [&](std::int64_t row) {
     const T* x = args.x + row * s.n;
     T* y = args.y + row * s.n;
-    const std::int64_t n = valid(s, row);
-    for (std::int64_t i = n; i < s.n; i++) y[i] = T(0);
-    s.log ? log_softmax_row(x, y, n) : softmax_row(x, y, n);
+    s.log ? log_softmax_row(x, y, s.n) : softmax_row(x, y, s.n);
   });
 }
 
@@ -25,10 +19,8 @@ static void linear(const SoftmaxShape& s, const SoftmaxLinear<T>& args) {
   const std::int64_t rows = s.directions * s.rows;
   const T beta = T(args.beta);
   for_each_index(rows, rows * s.n * 4, [&](std::int64_t i) {
-    const std::int64_t row = i % s.rows, n = valid(s, row);
-    T* v = args.v + i * s.n;
-    softmax_linear_row<kind>(args.y + row * s.n, args.u + i * s.n, v, n, beta);
-    for (std::int64_t j = n; j < s.n; j++) v[j] = beta == T(0) ? T(0) : beta * v[j];
+    const std::int64_t row = i % s.rows;
+    softmax_linear_row<kind>(args.y + row * s.n, args.u + i * s.n, args.v + i * s.n, s.n, beta);
   });
 }
 

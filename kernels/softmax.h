@@ -4,10 +4,8 @@
 //   cpu::softmax<float>(shape, {.x = x, .y = y});
 //   cpu::softmax_pull<float>(shape, {.y = y, .u = dy, .v = dx});
 //
-// The softmax is shifted by the row's maximum, so it never overflows. With `lengths`, only the
-// first lengths[r] entries of row r take part; the rest of x is never read (it may be NaN) and the
-// rest of every output is 0; a row of length 0 is all zeros. All functions are noexcept, allocate
-// nothing and are safe to call from several threads on distinct outputs.
+// The softmax is shifted by the row's maximum, so it never overflows. All functions are noexcept,
+// allocate nothing and are safe to call from several threads on distinct outputs.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +14,8 @@ namespace unroll {
 
 struct SoftmaxShape {
   std::int64_t rows, n;
-  bool log = false;                       // log-softmax instead
-  std::int64_t directions = 1;            // K: u and v are [K, rows, n], y stays [rows, n]
-  const std::int64_t* lengths = nullptr;  // [rows], each in 0..n; or null for n everywhere
+  bool log = false;             // log-softmax instead
+  std::int64_t directions = 1;  // K: u and v are [K, rows, n], y stays [rows, n]
 };
 
 template <class T>

@@ -6,6 +6,7 @@
 #include "autograd/ops.h"
 #include "core/view.h"
 #include "models/init.h"
+#include "models/layers.h"
 
 namespace unroll {
 namespace {
@@ -198,7 +199,7 @@ MultiheadAttention::MultiheadAttention(Parameters& parameters, const std::string
   const std::int64_t kdim = options.kdim ? options.kdim : embed;
   const std::int64_t vdim = options.vdim ? options.vdim : embed;
   const auto add = [&](const char* name, const Shape& shape) {
-    return parameters.add(prefix + "." + name, shape);
+    return parameters.add(name_under(prefix, name), shape);
   };
   if (kdim == embed && vdim == embed) {
     weights_.in_proj_weight = add("in_proj_weight", {3 * embed, embed});
@@ -242,9 +243,9 @@ void reset_linear(Tensor& x, Random& random) {
 AdditiveAttention::AdditiveAttention(Parameters& parameters, const std::string& prefix,
                                      std::int64_t query_size, std::int64_t key_size,
                                      std::int64_t size)
-    : query_weight_(parameters.add(prefix + ".query_weight", {size, query_size})),
-      key_weight_(parameters.add(prefix + ".key_weight", {size, key_size})),
-      vector_(parameters.add(prefix + ".vector", {size})) {}
+    : query_weight_(parameters.add(name_under(prefix, "query_weight"), {size, query_size})),
+      key_weight_(parameters.add(name_under(prefix, "key_weight"), {size, key_size})),
+      vector_(parameters.add(name_under(prefix, "vector"), {size})) {}
 
 void AdditiveAttention::reset(Random& random) {
   for (Tensor* x : {&query_weight_, &key_weight_, &vector_}) reset_linear(*x, random);
@@ -264,10 +265,10 @@ LuongAttention::LuongAttention(Parameters& parameters, const std::string& prefix
     fail("LuongAttention", "a dot score of " + std::to_string(query_size) + " and " +
                                std::to_string(key_size) + " features: use general");
   if (score == LuongScore::general)
-    weight_ = parameters.add(prefix + ".weight", {query_size, key_size});
+    weight_ = parameters.add(name_under(prefix, "weight"), {query_size, key_size});
   if (score == LuongScore::concat) {
-    weight_ = parameters.add(prefix + ".weight", {size, query_size + key_size});
-    vector_ = parameters.add(prefix + ".vector", {size});
+    weight_ = parameters.add(name_under(prefix, "weight"), {size, query_size + key_size});
+    vector_ = parameters.add(name_under(prefix, "vector"), {size});
   }
 }
 

@@ -23,6 +23,7 @@ constexpr const char* kModel = "model.safetensors";
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 constexpr const char* kOptimizer = "optimizer.";
 constexpr const char* kBest = "best.parameters";
+constexpr const char* kSteps = "steps";  // of an optimiser by itself
 
 std::string in(const std::string& directory, const char* file) {
   return (std::filesystem::path(directory) / file).string();
@@ -268,6 +269,30 @@ void load_best(const std::string& directory, Parameters& parameters) {
 
 bool has_checkpoint(const std::string& directory) {
   return std::filesystem::exists(in(directory, kCheckpoint));
+}
+
+void save_optimizer(const std::string& path, const std::string& kind, const OptimizerState& state) {
+  Safetensors file;
+  file.metadata = {{"unroll.optimizer", kind}};
+  for (const auto& [name, values] : state.entries) file.tensors.push_back({name, values});
+  file.tensors.push_back({kSteps, scalar(state.steps, Dtype::int64)});
+  write_safetensors(path, file);
+}
+
+OptimizerState load_optimizer(const std::string& path, const std::string& kind) {
+  const Safetensors file = read_safetensors(path);
+  const auto saved = file.metadata.find("unroll.optimizer");
+  if (saved == file.metadata.end()) fail("load", path + " is no state of an optimiser");
+  if (saved->second != kind)
+    fail("load", path + " is the state of " + saved->second + ", not of " + kind);
+  OptimizerState state;
+  const Tensor& steps = file[kSteps];
+  if (steps.dtype() != Dtype::int64 || steps.numel() != 1 || steps.item() < 0)
+    fail("load", path + ": " + kSteps + " is no number of steps");
+  state.steps = static_cast<std::int64_t>(steps.item());
+  for (const auto& [name, tensor] : file.tensors)
+    if (name != kSteps) state.entries.push_back({name, tensor});
+  return state;
 }
 
 void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat) {

@@ -75,6 +75,11 @@ bool has_checkpoint(const std::string& directory);
 /// checkpoint. Throws Error where there are neither.
 void load_best(const std::string& directory, Parameters& parameters);
 
+/// An optimiser's state by itself, as safetensors. `kind` is a name of the caller's; load_optimizer
+/// throws Error where another was saved.
+void save_optimizer(const std::string& path, const std::string& kind, const OptimizerState& state);
+OptimizerState load_optimizer(const std::string& path, const std::string& kind);
+
 /// Parameters under their names; `flat` [P] replaces the current values where it is defined.
 void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat = {});
 /// Fills all parameters from a safetensors file, converting between float32 and float64. Throws

@@ -8,19 +8,10 @@
 #include "models/init.h"
 
 namespace unroll {
-namespace {
-
-// A module at the top of a file has no prefix.
-std::string under(const std::string& prefix, const char* name) {
-  return prefix.empty() ? name : prefix + "." + name;
-}
-
-}  // namespace
-
 Linear::Linear(Parameters& parameters, const std::string& prefix, std::int64_t in, std::int64_t out,
                bool bias)
-    : weight_(parameters.add(under(prefix, "weight"), {out, in})),
-      bias_(bias ? parameters.add(under(prefix, "bias"), {out}) : Tensor()) {}
+    : weight_(parameters.add(name_under(prefix, "weight"), {out, in})),
+      bias_(bias ? parameters.add(name_under(prefix, "bias"), {out}) : Tensor()) {}
 
 void Linear::reset(Random& random) {
   const double bound = 1 / std::sqrt(static_cast<double>(weight_.shape()[1]));
@@ -34,8 +25,10 @@ LayerNorm::LayerNorm(Parameters& parameters, const std::string& prefix, const Sh
                      LayerNormOptions options)
     : shape_(shape),
       options_(options),
-      weight_(options.elementwise_affine ? parameters.add(prefix + ".weight", shape) : Tensor()),
-      bias_(options.elementwise_affine ? parameters.add(prefix + ".bias", shape) : Tensor()) {}
+      weight_(options.elementwise_affine ? parameters.add(name_under(prefix, "weight"), shape)
+                                         : Tensor()),
+      bias_(options.elementwise_affine ? parameters.add(name_under(prefix, "bias"), shape)
+                                       : Tensor()) {}
 
 void LayerNorm::reset() {
   if (weight_) fill(weight_, 1);
@@ -53,7 +46,7 @@ Embedding::Embedding(Parameters& parameters, const std::string& prefix, std::int
   if (padding_ && (*padding_ < 0 || *padding_ >= count))
     fail("Embedding", "padding_idx " + std::to_string(*padding_idx) + " is out of range for " +
                           std::to_string(count) + " rows");
-  weight_ = parameters.add(prefix + ".weight", {count, size});
+  weight_ = parameters.add(name_under(prefix, "weight"), {count, size});
 }
 
 void Embedding::reset(Random& random) {
@@ -78,7 +71,7 @@ void require_sizes(const std::string& prefix, std::int64_t I, std::int64_t H) {
 RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
                              const std::string& suffix, const RecurrentLayers::Sizes& s) {
   const auto add = [&](const char* name, const Shape& shape) {
-    return parameters.add(under(prefix, name) + suffix, shape);
+    return parameters.add(name_under(prefix, name) + suffix, shape);
   };
   const std::int64_t rows = s.gates * s.H;
   RecurrentWeights w;
@@ -92,12 +85,6 @@ RecurrentWeights add_weights(Parameters& parameters, const std::string& prefix,
     w.norm_c = add("norm_c", {s.H}), w.norm_c_bias = add("norm_c_bias", {s.H});
   }
   return w;
-}
-
-RecurrentWeights add_cell(Parameters& parameters, const std::string& prefix, std::int64_t gates,
-                          std::int64_t I, std::int64_t H, bool bias) {
-  require_sizes(prefix, I, H);
-  return add_weights(parameters, prefix, "", {gates, I, H, 1, bias});
 }
 
 void reset_weights(RecurrentWeights& w, Random& random, const RecurrentInit& init) {
@@ -153,7 +140,8 @@ RecurrentLayers::RecurrentLayers(Parameters& parameters, const std::string& pref
   for (std::int64_t at = 0; at < sizes.num_layers * directions; at++) {
     const std::int64_t layer = at / directions;
     const std::string suffix =
-        "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
+        sizes.one_step ? ""
+                       : "_l" + std::to_string(layer) + (at % directions == 1 ? "_reverse" : "");
     if (layer > 0) own.I = directions * (sizes.proj_size ? sizes.proj_size : sizes.H);
     stack_.weights.push_back(add_weights(parameters, prefix, suffix, own));
   }
@@ -209,45 +197,44 @@ GruOut Gru::operator()(const Tensor& x, const Lengths& lengths, const Tensor& h_
 }
 
 RnnCell::RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-                 bool bias, RnnActivation activation)
-    : weights_(add_cell(parameters, prefix, 1, I, H, bias)), activation_(activation) {}
+                 RnnCellOptions options)
+    : layers_(parameters, prefix,
+              {.gates = 1, .I = I, .H = H, .num_layers = 1, .bias = options.bias, .one_step = true},
+              {.weights = {}, .cell = options.cell}),
+      activation_(options.activation) {}
 
-void RnnCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-Tensor RnnCell::operator()(const Tensor& x, const Tensor& h) const {
-  const RecurrentWeights& w = weights_;
-  return like(x,
-              rnn(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh, {}, activation_).h_n);
+Tensor RnnCell::operator()(const Tensor& x, const Tensor& h, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  return like(x, rnn_layer(as_steps(x), as_batch(h), s.weights[0], s.cell, {},
+                           layers_.source("RnnCell", random), activation_)
+                     .h_n);
 }
 
 LstmCell::LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I,
-                   std::int64_t H, bool bias)
-    : weights_(add_cell(parameters, prefix, 4, I, H, bias)) {}
+                   std::int64_t H, LstmCellOptions options)
+    : layers_(parameters, prefix,
+              {4, I, H, 1, options.bias, options.proj_size, options.peephole, options.layer_norm,
+               /*one_step=*/true},
+              {.weights = {}, .cell = options.cell}) {}
 
-void LstmCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-LstmState LstmCell::operator()(const Tensor& x, const LstmState& state) const {
-  const RecurrentWeights& w = weights_;
-  const LstmOut out =
-      lstm(as_steps(x), as_batch(state.h), as_batch(state.c), w.w_ih, w.w_hh, w.b_ih, w.b_hh);
+LstmState LstmCell::operator()(const Tensor& x, const LstmState& state, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  const LstmOut out = lstm_layer(as_steps(x), as_batch(state.h), as_batch(state.c), s.weights[0],
+                                 s.cell, {}, layers_.source("LstmCell", random));
   return {like(x, out.h_n), like(x, out.c_n)};
 }
 
 GruCell::GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-                 bool bias)
-    : weights_(add_cell(parameters, prefix, 3, I, H, bias)) {}
+                 GruCellOptions options)
+    : layers_(parameters, prefix,
+              {.gates = 3, .I = I, .H = H, .num_layers = 1, .bias = options.bias, .one_step = true},
+              {.weights = {}, .cell = options.cell}) {}
 
-void GruCell::reset(Random& random, const RecurrentInit& init) {
-  reset_weights(weights_, random, init);
-}
-
-Tensor GruCell::operator()(const Tensor& x, const Tensor& h) const {
-  const RecurrentWeights& w = weights_;
-  return like(x, gru(as_steps(x), as_batch(h), w.w_ih, w.w_hh, w.b_ih, w.b_hh).h_n);
+Tensor GruCell::operator()(const Tensor& x, const Tensor& h, Random* random) const {
+  const RecurrentStack& s = layers_.stack();
+  return like(x, gru_layer(as_steps(x), as_batch(h), s.weights[0], s.cell, {},
+                           layers_.source("GruCell", random))
+                     .h_n);
 }
 
 }  // namespace unroll

@@ -25,6 +25,11 @@
 
 namespace UNROLL_API unroll {
 
+/// The name of a layer's tensor: "prefix.name", or the bare name under an empty prefix.
+inline std::string name_under(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
 /// How reset() draws a recurrent layer's parameters.
 struct RecurrentInit {
   bool orthogonal = false;  // weight_hh orthogonal gate by gate; else all U(+-1/sqrt(H)) as PyTorch
@@ -97,6 +102,7 @@ class RecurrentLayers {
     bool bias;
     std::int64_t proj_size = 0;  // 0: no projection
     bool peephole = false, layer_norm = false;
+    bool one_step = false;  // a cell: no _l0 behind the names
   };
   /// `stack` without its weights. Throws Error for sizes or layers below 1, a negative proj_size,
   /// or dropout outside [0,1].
@@ -212,50 +218,73 @@ class Gru {
   RecurrentLayers layers_;
 };
 
-// ---- Cells: one step. weight_ih [GH,I], weight_hh [GH,H], bias_ih and bias_hh [GH]; x [N,I] or
-// [I], the state [N,H] or [H], undefined: zero. The new state has x's batch.
+// ---- Cells: one step. weight_ih [GH,I], weight_hh [GH,P], bias_ih and bias_hh [GH], and the
+// tensors of the options, named as in the layers but without _l0; x [N,I] or [I], the state [N,P]
+// or [P] and, of an LSTM's c, [N,H] or [H]; undefined: zero. The new state has x's batch. P is H,
+// but for a projection.
+//
+// A loop of a cell over the steps is its layer, with every option. Each call draws masks of its
+// own while training: the recurrent dropout of a layer, one mask for all steps, is that of calls
+// that are given copies of one Random.
+
+struct RnnCellOptions {
+  RnnActivation activation = RnnActivation::tanh;
+  bool bias = true;
+  CellOptions cell = {};
+};
 
 /// torch.nn.RNNCell.
 class RnnCell {
  public:
   RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-          bool bias = true, RnnActivation activation = RnnActivation::tanh);
-  /// Draws the parameters.
-  void reset(Random& random, const RecurrentInit& init = {});
-  /// The next h.
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
+          RnnCellOptions options = {});
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts and zoneout is random.
+  void train(bool on) { layers_.train(on); }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}, Random* random = nullptr) const;
 
  private:
-  RecurrentWeights weights_;
+  RecurrentLayers layers_;
   RnnActivation activation_;
+};
+
+struct LstmCellOptions {
+  bool bias = true;
+  CellOptions cell = {};
+  std::int64_t proj_size = 0;  // 0: no projection
+  bool peephole = false, layer_norm = false;
 };
 
 /// torch.nn.LSTMCell.
 class LstmCell {
  public:
   LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-           bool bias = true);
-  /// Draws the parameters.
-  void reset(Random& random, const RecurrentInit& init = {});
-  /// The next state.
-  LstmState operator()(const Tensor& x, const LstmState& state = {}) const;
+           LstmCellOptions options = {});
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  void train(bool on) { layers_.train(on); }
+  LstmState operator()(const Tensor& x, const LstmState& state = {},
+                       Random* random = nullptr) const;
 
  private:
-  RecurrentWeights weights_;
+  RecurrentLayers layers_;
+};
+
+struct GruCellOptions {
+  bool bias = true;
+  CellOptions cell = {};
 };
 
 /// torch.nn.GRUCell.
 class GruCell {
  public:
   GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
-          bool bias = true);
-  /// Draws the parameters.
-  void reset(Random& random, const RecurrentInit& init = {});
-  /// The next h.
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
+          GruCellOptions options = {});
+  void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  void train(bool on) { layers_.train(on); }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}, Random* random = nullptr) const;
 
  private:
-  RecurrentWeights weights_;
+  RecurrentLayers layers_;
 };
 
 }  // namespace unroll

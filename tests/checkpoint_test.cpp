@@ -161,6 +161,27 @@ TEST(Checkpoint, OfAnotherModelOrTornIsRefused) {
   EXPECT_ERROR(load_checkpoint(directory, made.parameters, optimizer), "no checkpoint");
 }
 
+TEST(Checkpoint, AnOptimisersStateByItself) {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder / "adam.safetensors";
+  const OptimizerState state{{{"exp_avg", full({3}, 0.1)}, {"exp_avg_sq", full({3}, 0.2)}}, 12345};
+  save_optimizer(path, "adam", state);
+  const OptimizerState back = load_optimizer(path, "adam");
+  EXPECT_EQ(back.steps, 12345);
+  ASSERT_EQ(back.entries.size(), 2u);
+  for (std::size_t i = 0; i < 2; i++) {
+    EXPECT_EQ(back.entries[i].name, state.entries[i].name);
+    EXPECT_EQ(to_vector<float>(back.entries[i].values), to_vector<float>(state.entries[i].values));
+  }
+  EXPECT_ERROR(load_optimizer(path, "radam"), path, "state of adam, not of radam");
+  Safetensors file = read_safetensors(path);
+  file.tensors.back().tensor = scalar(-1, Dtype::int64);
+  write_safetensors(path, file);
+  EXPECT_ERROR(load_optimizer(path, "adam"), path, "no number of steps");
+  write_safetensors(path, {file.tensors, {}});
+  EXPECT_ERROR(load_optimizer(path, "adam"), path, "no state of an optimiser");
+}
+
 TEST(Checkpoint, ModelsConvertBetweenDtypes) {
   testing::TemporaryFolder folder;
   const std::string path = folder / "model.safetensors";

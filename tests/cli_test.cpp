@@ -391,6 +391,8 @@ TEST_F(Cli, Info) {
   write_npy(folder / "x.npy", zeros({3, 4}));
   const Finished npy = unroll_command({"info", folder / "x.npy"});
   EXPECT_NE(npy.out.find("[3,4]"), std::string::npos) << npy.out;
+  fs::resize_file(folder / "x.npy", fs::file_size(folder / "x.npy") - 1);
+  expect_failure(unroll_command({"info", folder / "x.npy"}), 1, {"x.npy", "is truncated"});
 }
 
 TEST_F(Cli, StudyT1WritesItsRows) {

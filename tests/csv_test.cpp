@@ -115,6 +115,21 @@ TEST_F(Csv, BadNumbersAreNamedWithTheirPlace) {
   EXPECT_ERROR(read("a,b\n\"x\ny\",2\n\"\n\",1\n7,?\n"), at("6:3"), "'?'");
 }
 
+// As PyTorch and NumPy: what is too close to 0 rounds to it, what is too large is an error.
+TEST_F(Csv, NumbersRoundToTheNearestDouble) {
+  const std::string huge(400, '0');
+  EXPECT_EQ(values("a\n1e-400\n4e-324\n2e-324\n1e-320\n1e-99999999999999999999\n0." + huge +
+                   "1\n1" + huge + "E-800\n0e999\n"),
+            (Values{0, 0x1p-1074, 0, 1e-320, 0, 0, 0, 0}));
+  EXPECT_TRUE(std::signbit(values("a\n-1e-400\n")[0]));
+  EXPECT_EQ(values("a\n1.7976931348623157e308\n0." + huge + "1e401\n"),
+            (Values{std::numeric_limits<double>::max(), 1}));
+  for (const std::string& bad :
+       std::vector<std::string>{"1e400", "-1e+400", "1" + huge, "0.0001e400",
+                                "1e99999999999999999999", "0." + huge + "1e900"})
+    EXPECT_ERROR(read("a\n1\n" + bad + "\n"), at("3:1"), "is not a finite number");
+}
+
 TEST_F(Csv, RaggedRowsAndQuotes) {
   EXPECT_ERROR(read("a,b\n1,2\n3\n"), at("3:1"), "1 fields", "has 2");
   EXPECT_ERROR(read("a,b\n1,2,3\n"), at("2:5"), "3 fields", "has 2");

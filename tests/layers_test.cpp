@@ -57,9 +57,9 @@ TEST(Layers, StacksAreNamedAsPyTorchNamesThem) {
 
 TEST(Layers, CellsAreOneStepOfTheirOp) {
   Parameters parameters(Dtype::float64);
-  RnnCell rnn_cell(parameters, "rnn", 3, 4, true, RnnActivation::relu);
+  RnnCell rnn_cell(parameters, "rnn", 3, 4, {.activation = RnnActivation::relu});
   LstmCell lstm_cell(parameters, "lstm", 3, 4);
-  GruCell gru_cell(parameters, "gru", 3, 4, false);
+  GruCell gru_cell(parameters, "gru", 3, 4, {.bias = false});
   EXPECT_EQ(parameters.get("lstm.weight_ih").shape(), (Shape{16, 3}));
   EXPECT_EQ(parameters.get("rnn.bias_hh").shape(), (Shape{4}));
   EXPECT_ERROR(parameters.get("gru.bias_ih"), "gru.bias_ih");

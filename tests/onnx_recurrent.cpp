@@ -11,10 +11,6 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-void require_plain(const Node& n) {
-  if (n.get("input_forget", 0)) unsupported(n.op + " with input_forget: not in this version");
-}
-
 // The activations of one direction.
 Names activations_of(const Node& n, std::size_t direction, const Names& standard) {
   const Names all = n.get("activations", Names{});
@@ -71,6 +67,7 @@ Cell cell_of(const Node& n, int direction, const Ints& order) {
 Tensors run_lstm(const Node& n, int direction, bool reverse) {
   const Names names = activations_of(n, std::size_t(direction), {"Sigmoid", "Tanh", "Tanh"});
   Cell c = cell_of(n, direction, {0, 2, 3, 1});
+  c.options.coupled = n.get("input_forget", 0) != 0;
   if (const Tensor p = n.input(7)) {
     const std::int64_t H = p.shape()[1] / 3;
     c.weights.peephole = reshape(blocks(select(p, 0, direction), {0, 2, 1}), {3, H});
@@ -117,7 +114,6 @@ Tensors run_direction(const Node& n, int direction, bool reverse) {
 
 // Y [T,D,N,H] and states [D,N,H]; batch first: [N,T,D,H] and [N,D,H].
 Tensors recurrent(const Node& n) {
-  require_plain(n);
   const std::string direction = n.get<std::string>("direction", "forward");
   const bool batch_first = n.get("layout", 0) == 1, both = direction == "bidirectional";
   std::vector<Tensors> runs{run_direction(n, 0, direction == "reverse")};

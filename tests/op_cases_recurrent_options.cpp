@@ -46,7 +46,8 @@ StepsProblem enlarged(const StepsProblem& p) {
 
 // Another one where a value lies at a kink of the clip, or a normalised row is nearly constant.
 std::uint64_t seed_of(const std::string& name) {
-  if (name == "lstm_clip" || name == "lstm_peephole_clip") return 2;
+  if (name == "lstm_clip" || name == "lstm_peephole_clip" || name == "lstm_coupled_peephole_clip")
+    return 2;
   if (name == "lstm_norm") return 4;
   return name == "lstm_all" ? 8 : 1;
 }

@@ -139,6 +139,14 @@ TYPED_TEST(Optimizers, Errors) {
   OptimizerState state = optimizer.state();
   state.entries.pop_back();
   EXPECT_ERROR(optimizer.restore(state), "the saved state has no ");
+  state = optimizer.state();
+  problem.run(optimizer, 0, 3);
+  const OptimizerState before = optimizer.state();
+  state.entries.back().values = zeros({34});
+  EXPECT_ERROR(optimizer.restore(state), "is [34] but must be [");
+  ASSERT_EQ(optimizer.state().steps, before.steps);
+  for (std::size_t i = 0; i < before.entries.size(); i++)  // all or nothing
+    EXPECT_TRUE(same_bits(optimizer.state().entries[i].values, before.entries[i].values));
   problem.parameters.add("late", {2});
   EXPECT_ERROR(optimizer.step(), "was made for 33 parameters but there are 35 now");
   O still(problem.parameters, this->options(0), {{with_prefix("late"), this->options()}});

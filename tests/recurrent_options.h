@@ -40,8 +40,8 @@ inline Tensors run_options(const StepsProblem& p, const Tensors& x, bool twin = 
     all.push_back(shape.rank() == 0 ? Tensor() : x[next++]);
   const RecurrentWeights w{all[1], all[2], all[3],  all[4],  all[7],
                            all[8], all[9], all[10], all[11], all[12]};
-  const CellOptions cell{p.options.clip, p.options.zoneout_h, p.options.zoneout_c,
-                         p.options.dropout, p.reset_first};
+  const CellOptions cell{p.options.clip,    p.options.zoneout_h, p.options.zoneout_c,
+                         p.options.dropout, p.reset_first,       p.coupled};
   const Lengths lengths = p.lengths.empty() ? Lengths() : Lengths(p.lengths);
   Random source(p.options.seed, p.options.stream);
   source.set_counter(p.options.counter);
@@ -102,6 +102,10 @@ inline std::vector<StepsProblem> option_problems() {
   add("lstm_peephole", Cell::lstm, {}, 0, true);
   add("lstm_peephole_clip", Cell::lstm, clip, 0, true);
   add("lstm_norm", Cell::lstm, {}, 0, false, true);
+  add("lstm_coupled", Cell::lstm, {});
+  list.back().coupled = true;
+  add("lstm_coupled_peephole_clip", Cell::lstm, clip, 3, true);
+  list.back().coupled = true;
   add("gru_reset_first", Cell::gru, {}, 0, false, false, true);
   add("gru_all", Cell::gru, all, 0, false, false, true);
   add("rnn_tanh_all", Cell::tanh, all);

@@ -126,8 +126,12 @@ TEST(RecurrentOptionsErrors, NameTheOptionAndTheShape) {
   EXPECT_ERROR(lstm_layer(x, {}, {}, plain, {.zoneout_c = 1.5}), "lstm: zoneout_c is");
   EXPECT_ERROR(lstm_layer(x, {}, {}, plain, {.dropout = 1}), "lstm: recurrent dropout is");
   EXPECT_ERROR(lstm_layer(x, {}, {}, plain, {.reset_first = true}), "lstm: reset_first");
+  EXPECT_ERROR(
+      lstm_layer_twin(x, {}, {}, plain, {.coupled = true}, {}, nullptr, false, {.gate = tanh}),
+      "lstm_twin: coupled gates", "sigmoid");
   RecurrentWeights gates{z({15, 4}), z({15, 5})};
   EXPECT_ERROR(gru_layer(x, {}, gates, {.zoneout_c = 0.5}), "gru: zoneout_c is");
+  EXPECT_ERROR(gru_layer(x, {}, gates, {.coupled = true}), "gru: coupled is set");
   gates.peephole = z({3, 5});
   EXPECT_ERROR(gru_layer(x, {}, gates, CellOptions{}), "gru: a tensor of [3,5]");
 }

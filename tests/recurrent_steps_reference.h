@@ -24,6 +24,7 @@ struct StepsProblem {
   bool peephole = false, norm = false, reset_first = false, reverse = false;
   RecurrentOptions options = {};
   std::vector<std::int64_t> lengths = {};  // empty: all T
+  bool coupled = false;                    // LSTM: f = 1 - i
 
   std::int64_t P() const { return projection ? projection : H; }
   std::int64_t length(std::int64_t n) const { return lengths.empty() ? T : lengths[n]; }
@@ -175,7 +176,7 @@ class StepsReference {
         return p.peephole ? in.peephole[which * H + u] * cell : Number(0);
       };
       const Number i = sigmoid_of(seen(pre(0) + peep(0, c[u])));
-      const Number f = sigmoid_of(seen(pre(1) + peep(1, c[u])));
+      const Number f = p.coupled ? Number(1) - i : sigmoid_of(seen(pre(1) + peep(1, c[u])));
       new_c.push_back(f * c[u] + i * tanh_of(seen(pre(2))));
       o.push_back(sigmoid_of(seen(pre(3) + peep(2, new_c[u]))));
     }

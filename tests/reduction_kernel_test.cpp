@@ -30,7 +30,6 @@ double naive(Reduce op, const T* x, std::int64_t count, std::int64_t stride, std
     if (op == Reduce::max ? value > best : value < best) best = value, at = k;
   }
   if (op == Reduce::sum) return double(sum);
-  if (op == Reduce::mean) return double(sum / (long double)(count));
   return op == Reduce::prod ? double(product) : best;
 }
 
@@ -38,7 +37,7 @@ TYPED_TEST(ReductionKernel, MatchesTheNaiveLoop) {
   using T = TypeParam;
   for_each_isa([] {
     for (const Sizes& z : sizes) {
-      for (const Reduce op : {Reduce::sum, Reduce::mean, Reduce::prod, Reduce::max, Reduce::min}) {
+      for (const Reduce op : {Reduce::sum, Reduce::prod, Reduce::max, Reduce::min}) {
         for (const bool transposed : {false, true}) {
           SCOPED_TRACE(::testing::Message()
                        << int(op) << ": " << z.outer << "," << z.count << "," << z.inner);
@@ -60,9 +59,7 @@ TYPED_TEST(ReductionKernel, MatchesTheNaiveLoop) {
             const double slack =
                 double(std::numeric_limits<T>::epsilon()) *
                 (op == Reduce::sum ? 4 * std::sqrt(double(z.count)) + 4 : 40 * std::fabs(want) + 4);
-            if (std::isnan(want)) {
-              EXPECT_TRUE(std::isnan(y[i]));
-            } else if (T(want) != y[i]) {
+            if (T(want) != y[i]) {
               EXPECT_NEAR(double(y[i]), want, slack);
             }
             if (positioned) {

@@ -28,13 +28,16 @@ import threading
 import weakref
 from ctypes import byref, c_double, c_void_p
 
+from . import _layers, _optimizers
+from ._layers import *
 from ._library import (Error, _code, _handles, _int64s, _lengths, _lib, _made, _number, _options,
                        _Owner)
+from ._optimizers import *
 from ._tensor import *
 from ._tensor import Tensor, _tensor, from_dlpack, masked_mse
 
-__all__ = ["Error", "Tensor", "from_dlpack", "Parameters", "Layer", "Linear", "RNN", "LSTM", "GRU",
-           "Model", "Tape", "SGD", "Adam", "AdamW", "masked_mse", "set_num_threads"]
+__all__ = (["Error", "Tensor", "from_dlpack", "Parameters", "Model", "Tape", "masked_mse",
+            "set_num_threads"] + _layers.__all__ + _optimizers.__all__)
 __version__ = _lib.unroll_version().decode()
 
 
@@ -114,72 +117,12 @@ class Parameters(_Owner):
         _lib.unroll_parameters_clip_norm(self, max_norm, byref(norm))
         return norm.value
 
-
-# ---- layers
-
-class Layer(_Owner):
-    """A layer of unroll_layer_create's kinds; options as there."""
-
-    _release = _lib.unroll_layer_release
-
-    def __init__(self, parameters, kind, prefix, inputs, hidden, **options):
-        super().__init__(_made(_lib.unroll_layer_create, parameters, kind.encode(),
-                               prefix.encode(), inputs, hidden, *_options(options)))
-
-    def reset(self, seed=0, **options):
-        """Draws the parameters as PyTorch does by default; returns the layer."""
-        _lib.unroll_layer_reset(self, seed, *_options(options))
-        return self
-
-    def _run(self, x, lengths=None, h_0=None, c_0=None):
-        x = _tensor(x)
-        states = [None if s is None else _tensor(s, x.dtype) for s in (h_0, c_0)]
-        out = [c_void_p() for _ in range(3)]
-        _lib.unroll_layer_forward(self, x, *_lengths(lengths),
-                                  *states, *[byref(o) for o in out])
-        return [Tensor._of(o.value) for o in out]
+    def clip_value(self, limit):
+        """Each element of the gradients to [-limit, limit]."""
+        _lib.unroll_parameters_clip_value(self, limit)
 
 
-class Linear(Layer):
-    """torch.nn.Linear: x [...,inputs] -> [...,outputs]."""
-
-    def __init__(self, parameters, prefix, inputs, outputs, **options):
-        super().__init__(parameters, "linear", prefix, inputs, outputs, **options)
-
-    def __call__(self, x):
-        return self._run(x)[0]
-
-
-class RNN(Layer):
-    """torch.nn.RNN; nonlinearity "tanh", "relu" or "identity"."""
-
-    def __init__(self, parameters, prefix, inputs, hidden, nonlinearity="tanh", **options):
-        super().__init__(parameters, "rnn_" + nonlinearity, prefix, inputs, hidden, **options)
-
-    def __call__(self, x, h_0=None, lengths=None):
-        """x [T,N,inputs] -> y [T,N,D*hidden] and h_n [L*D,N,hidden]."""
-        y, h_n, _ = self._run(x, lengths, h_0)
-        return y, h_n
-
-
-class GRU(RNN):
-    """torch.nn.GRU."""
-
-    def __init__(self, parameters, prefix, inputs, hidden, **options):
-        Layer.__init__(self, parameters, "gru", prefix, inputs, hidden, **options)
-
-
-class LSTM(Layer):
-    """torch.nn.LSTM; options as keywords, such as num_layers=2, bidirectional=True."""
-
-    def __init__(self, parameters, prefix, inputs, hidden, **options):
-        super().__init__(parameters, "lstm", prefix, inputs, hidden, **options)
-
-    def __call__(self, x, state=None, lengths=None):
-        """x [T,N,inputs] and (h_0, c_0) -> y [T,N,D*hidden] and (h_n, c_n) [L*D,N,hidden]."""
-        y, h_n, c_n = self._run(x, lengths, *(state or (None, None)))
-        return y, (h_n, c_n)
-
+# ---- models
 
 class Model(_Owner):
     """A reconstruction model, new or from the folder of `unroll train` (Model.open)."""
@@ -326,36 +269,3 @@ class Tape:
     def backward(self, loss, parameters):
         """Adds the gradient of a loss of one element to the parameters'; uses the tape up."""
         _lib.unroll_tape_backward(self._alive(), loss, parameters)
-
-
-# ---- optimisers
-
-class _Optimizer(_Owner):
-    _release = _lib.unroll_optimizer_release
-    _kind = ""
-
-    def __init__(self, parameters, **options):
-        super().__init__(_made(_lib.unroll_optimizer_create, parameters,
-                               self._kind.encode(), *_options(options)))
-
-    def step(self, lr=None):
-        """One update from the gradients; lr replaces the option's for this step."""
-        _lib.unroll_optimizer_step(self, _number(lr))
-
-
-class SGD(_Optimizer):
-    """torch.optim.SGD: lr, momentum, dampening, weight_decay, nesterov."""
-
-    _kind = "sgd"
-
-
-class Adam(_Optimizer):
-    """torch.optim.Adam: lr, beta1, beta2, eps, weight_decay, amsgrad."""
-
-    _kind = "adam"
-
-
-class AdamW(_Optimizer):
-    """torch.optim.AdamW: as Adam, with decoupled weight decay."""
-
-    _kind = "adamw"

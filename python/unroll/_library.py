@@ -51,6 +51,14 @@ class _Option(ctypes.Structure):
     _fields_ = [("name", c_char_p), ("value", c_double)]
 
 
+class _Group(ctypes.Structure):
+    _fields_ = [("prefix", c_char_p), ("options", POINTER(_Option)), ("count", c_int)]
+
+
+class _PlateauState(ctypes.Structure):
+    _fields_ = [("lr", c_double), ("best", c_double), ("bad", c_int64), ("cooling", c_int64)]
+
+
 _lib = _load()
 _Release = ctypes.CFUNCTYPE(None, c_void_p)
 _P, _PP, _LENGTHS = c_void_p, POINTER(c_void_p), POINTER(c_int64)  # handle, its place, int64[]
@@ -94,9 +102,15 @@ _declare(c_int, {
     "parameters_gradients": [_P, _PP],
     "parameters_zero_gradients": [_P],
     "parameters_clip_norm": [_P, c_double, POINTER(c_double)],
+    "parameters_clip_value": [_P, c_double],
+    "random_create": [c_uint64, c_uint64, c_uint64, _PP],
+    "dropout": [_P, c_double, _P, _PP],
     "layer_create": [_P, c_char_p, c_char_p, c_int64, c_int64, _OPTIONS, c_int, _PP],
     "layer_reset": [_P, c_uint64, _OPTIONS, c_int],
     "layer_forward": [_P, _P, _LENGTHS, c_int64, _P, _P, _PP, _PP, _PP],
+    "layer_train": [_P, _P],
+    "layer_attend": [_P, _P, _P, _P, _P, _P, _LENGTHS, c_int64, _OPTIONS, c_int, _PP, _PP],
+    "scaled_dot_product_attention": [_P, _P, _P, _P, _LENGTHS, c_int64, _OPTIONS, c_int, _PP, _PP],
     "model_create": [c_char_p, c_char_p, c_int, c_int64, c_int64, c_uint64, _OPTIONS, c_int, _PP],
     "model_open": [c_char_p, _PP],
     "model_parameters": [_P, _PP],
@@ -110,15 +124,20 @@ _declare(c_int, {
     "tape_pull_parameters": [_P, _P, _P, _P, _PP],
     "tape_push": [_P, _PP, _PP, c_int, _PP, c_int, _PP],
     "tape_backward": [_P, _P, _P],
-    "optimizer_create": [_P, c_char_p, _OPTIONS, c_int, _PP],
+    "optimizer_create_with_groups": [_P, c_char_p, _OPTIONS, c_int, POINTER(_Group), c_int, _PP],
     "optimizer_step": [_P, POINTER(c_double)],
+    "optimizer_save": [_P, c_char_p],
+    "optimizer_load": [_P, c_char_p],
+    "schedule_rate": [c_char_p, _OPTIONS, c_int, c_int64, POINTER(c_double)],
+    "plateau_report": [POINTER(_PlateauState), c_double, _OPTIONS, c_int],
     "train_step": [_P, _P, _P, _LENGTHS, c_int64, POINTER(c_double), c_double, POINTER(c_double),
                    POINTER(c_double)],
 })
 _declare(None, {name + "_release": [_P]
-                for name in ("tensor", "parameters", "layer", "model", "optimizer")})
+                for name in ("tensor", "random", "parameters", "layer", "model", "optimizer")})
 _declare(c_char_p, {"version": [], "last_error": [], "parameters_name": [_P, c_int64],
                     "model_column": [_P, c_int64]})
+_declare(c_uint64, {"random_counter": [_P]})
 _declare(c_int64, {"tensor_numel": [_P], "parameters_count": [_P], "model_window": [_P]})
 _declare(ctypes.c_uint, {"tensor_dtype": [_P], "tensor_rank": [_P], "tensor_is_read_only": [_P]})
 _declare(_LENGTHS, {"tensor_shape": [_P], "tensor_strides": [_P]})
@@ -152,8 +171,10 @@ def _lengths(lengths):
 
 
 def _options(options):
-    made = (_Option * len(options))(*[(n.encode(), float(v)) for n, v in options.items()])
-    return made, len(options)
+    """unroll_option[] and its length; a list gives one option for each of its values."""
+    pairs = [(name.encode(), float(each)) for name, value in options.items()
+             for each in (value if isinstance(value, list) else [value])]
+    return (_Option * len(pairs))(*pairs), len(pairs)
 
 
 def _number(value):

@@ -2,70 +2,14 @@
  * AddressSanitizer it shows that no order of releases leaks or uses memory that is gone.
  *
  * The argument names a folder for files. */
+#include "tests/capi/testing.h"
+
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "capi/unroll.h"
-
-static int failures = 0;
-
-#define CHECK(condition)                                               \
-  do {                                                                 \
-    if (!(condition)) {                                                \
-      printf("%s:%d: %s is not so\n", __FILE__, __LINE__, #condition); \
-      failures++;                                                      \
-    }                                                                  \
-  } while (0)
-#define OK(call)                                                                 \
-  do {                                                                           \
-    if ((call) != UNROLL_OK) {                                                   \
-      printf("%s:%d: %s: %s\n", __FILE__, __LINE__, #call, unroll_last_error()); \
-      exit(1);                                                                   \
-    }                                                                            \
-  } while (0)
-/* The call fails, and its message holds both texts. */
-#define FAILS(call, one, two)                                                                   \
-  do {                                                                                          \
-    const unroll_status status_ = (call);                                                       \
-    const char* said_ = unroll_last_error();                                                    \
-    if (status_ != UNROLL_ERROR || !strstr(said_, one) || !strstr(said_, two)) {                \
-      printf("%s:%d: %s: status %d, \"%s\"\n", __FILE__, __LINE__, #call, (int)status_, said_); \
-      failures++;                                                                               \
-    }                                                                                           \
-  } while (0)
+int failures = 0;
 
 static void count_release(void* context) { ++*(int*)context; }
-
-static unroll_tensor* wrap(double* data, int rank, const int64_t* shape) {
-  unroll_tensor* out = NULL;
-  OK(unroll_tensor_wrap(data, UNROLL_FLOAT64, rank, shape, NULL, 0, NULL, NULL, &out));
-  return out;
-}
-
-static unroll_tensor* vector(double* data, int64_t size) { return wrap(data, 1, &size); }
-
-static double element(const unroll_tensor* t, int64_t i) {
-  return ((const double*)unroll_tensor_data(t))[i];
-}
-
-static unroll_tensor* apply(const char* name, const unroll_tensor* a, const unroll_tensor* b) {
-  const unroll_tensor* inputs[] = {a, b};
-  unroll_tensor* out = NULL;
-  OK(unroll_apply(name, inputs, b ? 2 : 1, &out));
-  return out;
-}
-
-/* Numbers in [-1, 1), always the same. */
-static void scatter(double* to, int count) {
-  unsigned state = 12345;
-  for (int i = 0; i < count; i++) {
-    state = state * 1103515245u + 12345u;
-    to[i] = (double)(state >> 16 & 1023) / 512 - 1;
-  }
-}
 
 static void test_library(void) {
   CHECK(unroll_abi_version() == UNROLL_ABI_VERSION);
@@ -205,7 +149,7 @@ static void test_layer_and_sweeps(void) {
   enum { T = 4, N = 2, I = 3, H = 5 };
   const int64_t shape[] = {T, N, I}, state[] = {1, N, H}, lengths[] = {4, 2};
   double data[T * N * I], v_data[T * N * I], u_data[2][N * H];
-  const unroll_option no_bias = {"bias", 0}, odd = {"peephole", 1};
+  const unroll_option no_bias = {"bias", 0}, odd = {"reset_first", 1};
   unroll_parameters* p;
   unroll_layer* lstm = NULL;
   unroll_tape* tape;
@@ -217,7 +161,7 @@ static void test_layer_and_sweeps(void) {
   v = wrap(v_data, 3, shape);
   for (int i = 0; i < 2; i++) u[i] = wrap(u_data[i], 3, state);
   OK(unroll_parameters_create(UNROLL_FLOAT64, &p));
-  FAILS(unroll_layer_create(p, "lstm", "l", I, H, &odd, 1, &lstm), "peephole", "bias");
+  FAILS(unroll_layer_create(p, "lstm", "l", I, H, &odd, 1, &lstm), "reset_first", "peephole");
   FAILS(unroll_layer_create(p, "lstm2", "l", I, H, NULL, 0, &lstm), "lstm2", "gru");
   FAILS(unroll_layer_create(p, "lstm", "l", 0, H, NULL, 0, &lstm), "inputs 0", "positive");
   OK(unroll_layer_create(p, "lstm", "l", I, H, &no_bias, 1, &lstm));
@@ -350,6 +294,8 @@ int main(int argc, char** argv) {
   test_parameters(path);
   test_layer_and_sweeps();
   test_backward_and_optimizer();
+  test_layers();
+  test_optimizers(path);
   test_model(argv[1]);
   remove(path);
   if (!failures) puts("all passed");
