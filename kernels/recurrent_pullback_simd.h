@@ -155,52 +155,39 @@ class RecurrentPullback {
       const Index kn = k * shape_.N + n;
       if (args_.dh0) blend_row<S>(args_.dh0 + kn * shape_.H, dh(row), args_.beta_dh0, shape_.H);
       Cell::finish(shape_, args_, kn, dc(row));
-      if (!args_.dx || args_.beta_dx != 0) return;
-      for (Index t = sequences_.length(n); t < shape_.T; ++t) {
-        zero_row(args_.dx + ((k * shape_.T + t) * shape_.N + n) * shape_.I, shape_.I);
+      if (args_.dx && args_.beta_dx == 0) {
+        zero_padding(shape_, sequences_, k, n, args_.dx, shape_.I, shape_.I);
       }
     });
   }
 
   // ---- The loop
 
-  Chunk chunk_before(Index end) const {
-    Chunk chunk{end, end, 0};
-    const Index capacity = chunk_capacity(shape_);
-    while (chunk.begin > 0) {
-      const Index more = shape_.K * sequences_.active(chunk.begin - 1);
-      if (chunk.rows + more > capacity) break;
-      chunk.rows += more;
-      --chunk.begin;
-    }
-    return chunk;
+  void chunks(RowRange mine, const Team& team) const {
+    Index saved_offset = sequences_.total();
+    for_each_chunk_back(
+        sequences_, shape_.K, chunk_capacity(shape_), team,
+        [&](const Chunk& chunk) { steps(chunk, mine, saved_offset); },
+        [&](const Chunk& chunk, bool first) {
+          if (!weights_.wanted()) return;
+          weights_.gather(chunk, team);
+          team.barrier();
+          weights_.add(chunk, first, team);
+        });
   }
 
-  // At least one chunk, so that without any step the weights' gradients are still written.
-  void chunks(RowRange mine, const Team& team) const {
-    Index saved_offset = sequences_.total(), end = sequences_.steps();
-    bool first = true;
-    do {
-      const Chunk chunk = chunk_before(end);
-      keep_following_step(chunk, mine);
-      Index offset = chunk.rows;
-      for (Index t = chunk.end - 1; t >= chunk.begin; --t) {
-        const RowRange following = active(mine, t + 1), rows = active(mine, t);
-        through_state_weights(following, offset);
-        offset -= shape_.K * sequences_.active(t);
-        saved_offset -= sequences_.active(t);
-        through_cells(t, rows, offset, saved_offset);
-        if (args_.dx) through_input_weights(t, rows, offset);
-      }
-      if (weights_.wanted()) {
-        weights_.gather(chunk, team);
-        team.barrier();
-        weights_.add(chunk, first, team);
-      }
-      if (chunk.begin > 0) team.barrier();  // the next chunk takes the place of this one's gates
-      end = chunk.begin;
-      first = false;
-    } while (end > 0);
+  // saved_offset: of the saved rows behind the chunk, which moves to its first.
+  void steps(const Chunk& chunk, RowRange mine, Index& saved_offset) const {
+    keep_following_step(chunk, mine);
+    Index offset = chunk.rows;
+    for (Index t = chunk.end - 1; t >= chunk.begin; --t) {
+      const RowRange following = active(mine, t + 1), rows = active(mine, t);
+      through_state_weights(following, offset);
+      offset -= shape_.K * sequences_.active(t);
+      saved_offset -= sequences_.active(t);
+      through_cells(t, rows, offset, saved_offset);
+      if (args_.dx) through_input_weights(t, rows, offset);
+    }
   }
 
   // The step after the chunk was the first of the previous chunk: its gates move behind this one's.

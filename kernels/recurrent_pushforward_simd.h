@@ -174,10 +174,8 @@ class RecurrentPushforward {
         const Real* last = tangent(length, row) + shape_.I + 1;
         if (args_.dh_n) copy_row(args_.dh_n + kn * shape_.H, last, shape_.H);
         Cell::finish(shape_, args_, kn, carry(row));
-        if (!args_.dy) continue;
-        for (Index t = length; t < shape_.T; ++t) {
-          const Index padding = ((run.first + k) * shape_.T + t) * shape_.N + n;
-          zero_row(args_.dy + padding * dy_stride_, shape_.H);
+        if (args_.dy) {
+          zero_padding(shape_, sequences_, run.first + k, n, args_.dy, dy_stride_, shape_.H);
         }
       }
     }

@@ -177,6 +177,14 @@ template <class Real>
 inline void zero_row(Real* to, Index count) {
   std::memset(to, 0, std::size_t(count) * sizeof(Real));
 }
+// Zeros where sequence n is padded, in direction k of x, whose [K,T,N] rows are `stride` apart.
+template <class Real>
+inline void zero_padding(const RecurrentShape& s, const Sequences& sequences, Index k, Index n,
+                         Real* x, Index stride, Index size) {
+  for (Index t = sequences.length(n); t < s.T; ++t) {
+    zero_row(x + ((k * s.T + t) * s.N + n) * stride, size);
+  }
+}
 // to = beta to + from; to is not read for beta 0; from null is zero.
 template <class S>
 inline void blend_row(typename S::Real* to, const typename S::Real* from, typename S::Real beta,

@@ -116,48 +116,32 @@ class StepsPullback : Steps<S, Cell> {
       if constexpr (Cell::has_cell) {
         if (args_.dc0) blend_row<S>(args_.dc0 + kn * shape_.H, dc_[at], args_.beta_dc0, shape_.H);
       }
-      if (!args_.dx || args_.beta_dx != 0) return;
-      for (Index t = sequences_.length(n); t < shape_.T; ++t) {
-        zero_row(args_.dx + ((k * shape_.T + t) * shape_.N + n) * shape_.I, shape_.I);
+      if (args_.dx && args_.beta_dx == 0) {
+        zero_padding(shape_, sequences_, k, n, args_.dx, shape_.I, shape_.I);
       }
     });
   }
 
   // ---- The loop
 
-  Chunk chunk_before(Index end) const {
-    Chunk chunk{end, end, 0};
-    while (chunk.begin > 0) {
-      const Index more = sequences_.active(chunk.begin - 1);
-      if (chunk.rows + more > chunk_capacity(shape_)) break;
-      chunk.rows += more;
-      --chunk.begin;
-    }
-    return chunk;
-  }
-
-  // At least one chunk, so that without any step the gradients are still written.
   void chunks(RowRange mine, const Team& team) const {
-    Index saved_offset = sequences_.total(), end = sequences_.steps();
-    bool first = true;
-    do {
-      const Chunk chunk = chunk_before(end);
-      saved_offset -= chunk.rows;
-      const Rows<const Real> saved =
-          Rows<const Real>{args_.saved, saved_fields_.size}.from(saved_offset);
-      Index offset = chunk.rows;
-      for (Index t = chunk.end - 1; t >= chunk.begin; --t) {
-        offset -= sequences_.active(t);
-        step(t, mine.before(sequences_.active(t)), offset, saved);
-      }
-      if (gradients_.wanted()) {
-        team.barrier();
-        gradients_.add({chunk.rows, work_, d_, saved}, first, team);
-      }
-      if (chunk.begin > 0) team.barrier();  // the next chunk takes the place of this one's rows
-      end = chunk.begin;
-      first = false;
-    } while (end > 0);
+    Rows<const Real> saved =  // of the chunk, once its steps begin
+        Rows<const Real>{args_.saved, saved_fields_.size}.from(sequences_.total());
+    for_each_chunk_back(
+        sequences_, 1, chunk_capacity(shape_), team,
+        [&](const Chunk& chunk) {
+          saved = saved.from(-chunk.rows);
+          Index offset = chunk.rows;
+          for (Index t = chunk.end - 1; t >= chunk.begin; --t) {
+            offset -= sequences_.active(t);
+            step(t, mine.before(sequences_.active(t)), offset, saved);
+          }
+        },
+        [&](const Chunk& chunk, bool first) {
+          if (!gradients_.wanted()) return;
+          team.barrier();
+          gradients_.add({chunk.rows, work_, d_, saved}, first, team);
+        });
   }
 
   // offset: of the step among the chunk's rows.

@@ -231,10 +231,7 @@ class StepsPushforward : Steps<S, Cell> {
       if constexpr (Cell::has_cell) {
         if (args_.dc_n) copy_row(args_.dc_n + kn * shape_.H, dc_[at], shape_.H);
       }
-      if (!args_.dy) return;
-      for (Index t = sequences_.length(n); t < shape_.T; ++t) {
-        zero_row(args_.dy + ((k * shape_.T + t) * shape_.N + n) * dy_stride_, shape_.P);
-      }
+      if (args_.dy) zero_padding(shape_, sequences_, k, n, args_.dy, dy_stride_, shape_.P);
     });
   }
 

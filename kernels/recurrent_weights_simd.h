@@ -55,10 +55,40 @@ class ColumnPanels {
   Index depth_, columns_;
 };
 
-// Steps [begin, end) whose gates are kept at a time, `rows` in all.
+// Steps [begin, end) whose rows are kept at a time, `rows` in all.
 struct Chunk {
   Index begin, end, rows;
 };
+
+// The longest chunk before step `end`, `each` rows for a sequence: at most `capacity` rows.
+inline Chunk chunk_before(const Sequences& sequences, Index end, Index each, Index capacity) {
+  Chunk chunk{end, end, 0};
+  while (chunk.begin > 0) {
+    const Index more = each * sequences.active(chunk.begin - 1);
+    if (chunk.rows + more > capacity) break;
+    chunk.rows += more;
+    --chunk.begin;
+  }
+  return chunk;
+}
+
+// All chunks from the last to the first, and one where there is no step, so that the gradients are
+// still written: steps(chunk) runs the rows of this thread, gradients(chunk, first) sums over all
+// rows and begins with a barrier if it reads those of other threads.
+template <class Steps, class Gradients>
+void for_each_chunk_back(const Sequences& sequences, Index each, Index capacity, const Team& team,
+                         const Steps& steps, const Gradients& gradients) {
+  Index end = sequences.steps();
+  bool first = true;
+  do {
+    const Chunk chunk = chunk_before(sequences, end, each, capacity);
+    steps(chunk);
+    gradients(chunk, first);
+    if (chunk.begin > 0) team.barrier();  // the next chunk takes the place of this one's rows
+    end = chunk.begin;
+    first = false;
+  } while (end > 0);
+}
 
 // Rows summed in one pass of the product, which then lie in the first cache.
 inline constexpr Index sum_rows = 128;

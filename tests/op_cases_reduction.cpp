@@ -1,106 +1,38 @@
 // Rows of reductions and softmax.
 #include <cmath>
-#include <limits>
 
-#include "autograd/ops.h"
-#include "tests/op_cases.h"
+#include "tests/op_cases_axes.h"
 
 namespace unroll::testing {
 namespace {
 
-// Folds the axes named by `reduced` (one flag per axis); they stay with size 1.
-Array fold(const Array& x, const std::vector<bool>& reduced, double start,
-           const std::function<double(double, double)>& f) {
-  Shape shape = x.shape;
-  for (int i = 0; i < shape.rank(); i++)
-    if (reduced[static_cast<std::size_t>(i)]) shape[i] = 1;
-  Array y(shape);
-  for (double& v : y.v) v = start;
-  for_each_index(x.shape, [&](std::vector<std::int64_t> index) {
-    const double v = x.at(index);
-    for (std::size_t i = 0; i < index.size(); i++)
-      if (reduced[i]) index[i] = 0;
-    y(index) = f(y(index), v);
-  });
-  return y;
-}
-
-Array without(Array x, const std::vector<bool>& axes) {
-  for (int i = x.shape.rank(); i-- > 0;)
-    if (axes[static_cast<std::size_t>(i)]) x.shape.erase(i);
-  return x;
-}
-
-double plus(double a, double b) { return a + b; }
-double larger(double a, double b) { return a > b ? a : b; }
-double smaller(double a, double b) { return a < b ? a : b; }
-
-struct SumRow {
-  const char* variant;
-  Shape shape;
-  Axes axes;
-  std::vector<bool> reduced;
-  bool keepdim = false;
-  Shape large = {};
-};
+Input any(const Shape& shape) { return normal(shape); }
 
 void add_sums(std::vector<OpCase>& cases) {
-  const std::vector<SumRow> rows = {
-      {"last", {2, 3, 4}, -1, {false, false, true}, false, {5, 11, 3001}},
-      {"first", {2, 3, 4}, 0, {true, false, false}, false, {3001, 11, 5}},
-      {"middle_kept", {2, 3, 4}, 1, {false, true, false}, true, {7, 901, 13}},
-      {"two", {2, 3, 4}, {0, -1}, {true, false, true}},
-      {"two_kept", {2, 3, 4}, {-2, 0}, {true, true, false}, true},
-      {"all_axes", {2, 3}, {0, 1}, {true, true}},
-      {"no_axis", {2, 3}, Axes(), {false, false}},
-      {"size_one", {3, 1}, 1, {false, true}},
-      {"of_nothing", {2, 0}, 1, {false, true}},
-      {"empty_result", {0, 3}, 1, {false, true}},
-  };
-  for (const bool averaged : {false, true})
-    for (const SumRow& row : rows) {
-      if (averaged && row.shape.numel() == 0) continue;  // NaN: see the test of extremes
-      const auto f = [=](const Tensors& x) {
-        return averaged ? mean(x[0], row.axes, row.keepdim) : sum(x[0], row.axes, row.keepdim);
-      };
-      const auto reference = [=](const Arrays& x) {
-        Array y = fold(x[0], row.reduced, 0, plus);
-        const double each = averaged ? double(y.v.size()) / double(x[0].v.size()) : 1;
-        y = map(y, [each](double v) { return v * each; });
-        return row.keepdim ? y : without(y, row.reduced);
-      };
-      OpCase c{.op = averaged ? "mean" : "sum",
-               .variant = row.variant,
-               .inputs = {normal(row.shape)},
-               .f = f,
-               .reference = reference};
-      if (row.large.rank()) c.large = {row.large};
-      cases.push_back(c);
-    }
+  std::vector<Places> places = common_places();
+  places.push_back({"no_axis", {2, 3}, Axes(), {false, false}});
+  places.push_back({"size_one", {3, 1}, 1, {false, true}});
+  places.push_back({"of_nothing", {2, 0}, 1, {false, true}});
+  for (const Places& at : places) {
+    cases.push_back(axes_case("sum", "", at, sum, sum_of, any));
+    if (at.shape.numel() == 0) continue;  // a mean of nothing is NaN: see the test of extremes
+    cases.push_back(axes_case("mean", "", at, mean, mean_of, any));
+  }
   for (const Shape& shape : {Shape{2, 3}, Shape{}, Shape{0, 4}}) {
-    const std::string variant = "all_rank" + std::to_string(shape.rank());
-    OpCase c{.op = "sum",
-             .variant = shape.numel() ? variant : variant + "_empty",
-             .inputs = {normal(shape)},
-             .f = [](const Tensors& x) { return sum(x[0]); },
-             .reference =
-                 [](const Arrays& x) {
-                   Array y{Shape{}};
-                   for (double v : x[0].v) y.v[0] += v;
-                   return y;
-                 }};
+    OpCase c = whole_case("sum", shape, sum, sum_of);
     if (shape.rank()) c.large = {{401, 307}};
     cases.push_back(c);
     if (!shape.numel()) continue;
-    c.op = "mean";
-    c.f = [](const Tensors& x) { return mean(x[0]); };
-    c.reference = [of = c.reference](const Arrays& x) {
-      Array y = of(x);
-      y.v[0] /= static_cast<double>(x[0].v.size());
-      return y;
-    };
+    c = whole_case("mean", shape, mean, mean_of);
+    if (shape.rank()) c.large = {{401, 307}};
     cases.push_back(c);
   }
+}
+
+std::vector<bool> only(int axis, int rank) {
+  std::vector<bool> axes(std::size_t(rank), false);
+  axes[std::size_t(axis)] = true;
+  return axes;
 }
 
 using ExtremeOp = Tensor (*)(const Tensor&, int, bool);
@@ -121,28 +53,27 @@ void add_extremes(std::vector<OpCase>& cases) {
   struct Row {
     const char* op;
     ExtremeOp f;
-    double (*choose)(double, double);
+    OfNumbers choose;
     bool index;
   };
   const ExtremeOp first_max = [](const Tensor& x, int a, bool k) { return argmax(x, a, k); };
   const ExtremeOp first_min = [](const Tensor& x, int a, bool k) { return argmin(x, a, k); };
   for (const Row& row :
-       {Row{"max", max, larger, false}, Row{"min", min, smaller, false},
-        Row{"argmax", first_max, larger, true}, Row{"argmin", first_min, smaller, true}})
+       {Row{"max", max, largest, false}, Row{"min", min, smallest, false},
+        Row{"argmax", first_max, largest, true}, Row{"argmin", first_min, smallest, true}})
     for (const int axis : {0, 1, 2})
       for (const bool keepdim : {false, true}) {
-        std::vector<bool> axes(3, false);
-        axes[static_cast<std::size_t>(axis)] = true;
-        const double start = row.choose(-1, 1) * -std::numeric_limits<double>::infinity();
+        const std::vector<bool> axes = only(axis, 3);
         OpCase c{.op = row.op,
                  .variant = "axis" + std::to_string(axis) + (keepdim ? "_kept" : ""),
                  .inputs = {apart({2, 4, 3})},
                  .f = [=](const Tensors& x) { return row.f(x[0], axis - 3, keepdim); },
                  .reference =
                      [=](const Arrays& x) {
-                       Array y = fold(x[0], axes, start, row.choose);
+                       Array y = reduce(x[0], axes, true, row.choose);
                        if (row.index) y = place_of(x[0], y, axis);
-                       return keepdim ? y : without(y, axes);
+                       if (!keepdim) y.shape.erase(axis);
+                       return y;
                      },
                  .large = {{17, 65, 133}},
                  .differentiable = !row.index};
@@ -178,11 +109,11 @@ void add_ties(std::vector<OpCase>& cases) {
 }
 
 Array softmax_of(const Array& x, int axis, bool log) {
-  std::vector<bool> axes(static_cast<std::size_t>(x.shape.rank()), false);
-  axes[static_cast<std::size_t>(axis)] = true;
+  const std::vector<bool> axes = only(axis, x.shape.rank());
   const Array shifted =
-      zip(x, fold(x, axes, -INFINITY, larger), [](double v, double m) { return v - m; });
-  const Array total = fold(map(shifted, [](double v) { return std::exp(v); }), axes, 0, plus);
+      zip(x, reduce(x, axes, true, largest), [](double v, double m) { return v - m; });
+  const Array total =
+      reduce(map(shifted, [](double v) { return std::exp(v); }), axes, true, sum_of);
   return zip(shifted, total,
              [log](double v, double t) { return log ? v - std::log(t) : std::exp(v) / t; });
 }

@@ -17,6 +17,7 @@
 #include "autograd/transforms.h"
 #include "core/parallel.h"
 #include "core/view.h"
+#include "tests/sweeps.h"
 #include "tests/teams.h"
 #include "tests/testing.h"
 
@@ -105,17 +106,6 @@ class Recurrent : public ::testing::TestWithParam<Family> {
     return out;
   }
 
-  // Cotangents, or tangents, for each tensor; NaN at the padding of [T,N,*] where asked.
-  static Tensors directions(const Tensors& like, std::uint64_t seed, std::int64_t K = 0) {
-    Tensors v;
-    for (const Tensor& t : like) {
-      Shape shape = t.shape();
-      if (K) shape.insert(0, K);
-      v.push_back(random_normal(shape, seed++));
-    }
-    return v;
-  }
-
   static void poison_padding(Tensor x, const Lengths& lengths) {
     for (std::int64_t n = 0; n < x.shape()[-2]; n++) {
       Tensor rest =
@@ -124,35 +114,21 @@ class Recurrent : public ::testing::TestWithParam<Family> {
     }
   }
 
-  // All that one recording gives: outputs, gradients, tangents.
-  struct Sweeps {
-    Tensors out, pulled, pushed;
-  };
-  static Sweeps sweep(const Function& f, const Tensors& x, const Lengths& lengths, std::int64_t K,
-                      bool poison) {
-    const Tensors wanted = defined(x);
-    Tape tape;
-    Sweeps result;
-    result.out = f(x, lengths);
-    Tensors u = directions(result.out, 20, K), v = directions(wanted, 30, K);
-    if (poison) {
-      poison_padding(u[0], lengths);
-      poison_padding(v[0], lengths);
-    }
-    result.pulled = tape.pull(result.out, u, wanted);
-    result.pushed = tape.push(wanted, v, result.out);
-    return result;
+  // With NaN at the padding of directions of [T,N,*] where asked.
+  static Sweeps sweeps_of(const Function& f, const Tensors& x, const Lengths& lengths,
+                          std::int64_t K = 0, bool poison = false) {
+    return sweep([&] { return f(x, lengths); }, defined(x), K,
+                 [&](Tensors& u, Tensors& v) {
+                   if (!poison) return;
+                   poison_padding(u[0], lengths);
+                   poison_padding(v[0], lengths);
+                 });
   }
 
   void expect_twin(const Tensors& x, const Lengths& lengths, std::int64_t K = 0,
                    bool poison = false) const {
-    const Sweeps fused = sweep(GetParam().fused, x, lengths, K, poison);
-    const Sweeps twin = sweep(GetParam().twin, x, lengths, K, poison);
-    EXPECT_LE(difference(fused.out, twin.out), 1e-12);
-    EXPECT_LE(difference(fused.pulled, twin.pulled), 1e-12);
-    EXPECT_LE(difference(fused.pushed, twin.pushed), 1e-12);
-    for (const Tensors& all : {fused.out, fused.pulled, fused.pushed})
-      for (const Tensor& t : all) EXPECT_TRUE(std::isfinite(norm(t)));
+    expect_equal(sweeps_of(GetParam().fused, x, lengths, K, poison),
+                 sweeps_of(GetParam().twin, x, lengths, K, poison));
   }
 
   // A scalar of all outputs, nonlinear in each.
@@ -211,7 +187,7 @@ TEST_P(Recurrent, PushAndPullAgree) {
   const Tensors x = operands({20, 5, 4, 12}), wanted = defined(x);
   Tape tape;
   const Tensors out = GetParam().fused(x, Lengths{20, 3, 0, 11, 19});
-  const Tensors u = directions(out, 20), v = directions(wanted, 30);
+  const Tensors u = random_directions(out, 20), v = random_directions(wanted, 30);
   const Tensors g = tape.pull(out, u, wanted), jv = tape.push(wanted, v, out);
   double forward = 0, backward = 0, nu = 0, nv = 0;
   for (std::size_t i = 0; i < out.size(); i++)
@@ -224,7 +200,7 @@ TEST_P(Recurrent, EachOutputAndEachInputOnItsOwn) {
   const Tensors x = operands({4, 3, 2, 5}), wanted = defined(x);
   Tape tape;
   const Tensors out = GetParam().fused(x, Lengths{4, 1, 3});
-  const Tensors u = directions(out, 20), v = directions(wanted, 30);
+  const Tensors u = random_directions(out, 20), v = random_directions(wanted, 30);
   const Tensors all = tape.pull(out, u, wanted);
   Tensors total(wanted.size());
   for (std::size_t k = 0; k < out.size(); k++)
@@ -299,8 +275,8 @@ TEST_P(Recurrent, TiedOperandsInRecordedSweeps) {
     if (recorded) outer.emplace();
     Tape tape;
     const Tensors out = f({in, h, GetParam().has_cell ? h : Tensor(), w, w, b, b}, {});
-    Tensors d = tape.pull(out, directions(out, 20), {w, b, h});
-    d.push_back(tape.push({w, b, h}, directions({w, b, h}, 30), out[0]));
+    Tensors d = tape.pull(out, random_directions(out, 20), {w, b, h});
+    d.push_back(tape.push({w, b, h}, random_directions({w, b, h}, 30), out[0]));
     return d;
   };
   const Tensors expected = all(GetParam().twin, false);
@@ -317,25 +293,18 @@ TEST_P(Recurrent, ThreadsDoNotChangeABit) {
   std::vector<Sweeps> results;
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
-    results.push_back(sweep(GetParam().fused, x, Lengths(values), 0, false));
+    results.push_back(sweeps_of(GetParam().fused, x, Lengths(values)));
   }
   set_num_threads(before);
   EXPECT_TRUE(teams < 0 || teams_started() >= teams + 6) << "three kernels, twice";
-  for (const Sweeps& more : {results[1], results[2]}) {
-    for (std::size_t i = 0; i < more.out.size(); i++) {
-      EXPECT_TRUE(same_bits(more.out[i], results[0].out[i]));
-      EXPECT_TRUE(same_bits(more.pushed[i], results[0].pushed[i]));
-    }
-    for (std::size_t i = 0; i < more.pulled.size(); i++)
-      EXPECT_TRUE(same_bits(more.pulled[i], results[0].pulled[i])) << "input " << i;
-  }
+  for (const Sweeps& more : {results[1], results[2]}) expect_same_bits(more, results[0]);
 }
 
 // Third derivative along v, against differences of the Hessian-vector product, and that against
 // differences of the gradient. relu is piecewise smooth: its kinks stay away by the seed.
 TEST_P(Recurrent, HessianVectorProductAndThirdDerivative) {
   const Tensors start = operands({4, 2, 2, 3}), wanted = defined(start);
-  const Tensors v = directions(wanted, 30);
+  const Tensors v = random_directions(wanted, 30);
   const Lengths lengths{4, 3};
   const auto moved = [&](double h) {
     Tensors x = start;

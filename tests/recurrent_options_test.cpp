@@ -6,6 +6,7 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "models/layers.h"
+#include "tests/sweeps.h"
 #include "tests/testing.h"
 
 namespace unroll::testing {
@@ -20,16 +21,6 @@ Tensors operands(const StepsProblem& p) {
   return x;
 }
 
-Tensors directions(const Tensors& like, std::uint64_t seed, std::int64_t K) {
-  Tensors v;
-  for (const Tensor& t : like) {
-    Shape shape = t.shape();
-    if (K) shape.insert(0, K);
-    v.push_back(random_normal(shape, seed++));
-  }
-  return v;
-}
-
 class RecurrentOptionsOp : public ::testing::TestWithParam<StepsProblem> {};
 
 TEST_P(RecurrentOptionsOp, IsItsTwin) {
@@ -40,16 +31,8 @@ TEST_P(RecurrentOptionsOp, IsItsTwin) {
         p.reverse = reverse;
         if (!with_lengths) p.lengths.clear();
         const Tensors x = operands(p);
-        Tensors out[2], pulled[2], pushed[2];
-        for (const bool twin : {false, true}) {
-          Tape tape;
-          out[twin] = run_options(p, x, twin);
-          pulled[twin] = tape.pull(out[twin], directions(out[twin], 30, K), x);
-          pushed[twin] = tape.push(x, directions(x, 50, K), out[twin]);
-        }
-        EXPECT_LE(difference(out[0], out[1]), 1e-12);
-        EXPECT_LE(difference(pulled[0], pulled[1]), 1e-12);
-        EXPECT_LE(difference(pushed[0], pushed[1]), 1e-12);
+        expect_equal(sweep([&] { return run_options(p, x); }, x, K),
+                     sweep([&] { return run_options(p, x, true); }, x, K));
       }
 }
 

@@ -19,6 +19,7 @@
 #include "autograd/transforms.h"
 #include "core/parallel.h"
 #include "core/view.h"
+#include "tests/sweeps.h"
 #include "tests/teams.h"
 #include "tests/testing.h"
 
@@ -160,37 +161,6 @@ class Stack : public ::testing::TestWithParam<Family> {
     if (!c_n.empty()) out.push_back(unroll::stack(c_n, 0));
     return out;
   }
-
-  static Tensors directions_like(const Tensors& like, std::uint64_t seed, std::int64_t K) {
-    Tensors v;
-    for (const Tensor& t : like) {
-      Shape shape = t.shape();
-      if (K) shape.insert(0, K);
-      v.push_back(random_normal(shape, seed++));
-    }
-    return v;
-  }
-
-  // Outputs, gradients and tangents of one recording.
-  struct Sweeps {
-    Tensors out, pulled, pushed;
-  };
-  template <class F>
-  static Sweeps sweep(const F& f, const Tensors& wanted, std::int64_t K) {
-    Tape tape;
-    Sweeps result;
-    result.out = f();
-    result.pulled = tape.pull(result.out, directions_like(result.out, 20, K), wanted);
-    result.pushed = tape.push(wanted, directions_like(wanted, 60, K), result.out);
-    return result;
-  }
-
-  static void expect_equal(const Sweeps& a, const Sweeps& b) {
-    EXPECT_LE(difference(a.out, b.out), 1e-12);
-    EXPECT_LE(difference(a.pulled, b.pulled), 1e-12);
-    EXPECT_LE(difference(a.pushed, b.pushed), 1e-12);
-    for (const Tensor& t : a.pulled) EXPECT_TRUE(std::isfinite(norm(t)));
-  }
 };
 
 TEST_P(Stack, EqualsItsRuns) {
@@ -237,7 +207,7 @@ TEST_P(Stack, HessianVectorProductEqualsThatOfItsRuns) {
       for (const Tensor& t : f()) loss = loss + sum(square(t) * random_normal(t.shape(), 50));
       g = tape.pull(loss, number(1), all);
     }
-    return outer.push(all, directions_like(all, 60, 0), g);
+    return outer.push(all, random_directions(all, 60), g);
   };
   EXPECT_LE(difference(product([&] { return run(data, stack, lengths); }),
                        product([&] { return by_hand(data, stack, lengths); })),
@@ -254,7 +224,7 @@ TEST_P(Stack, EachOutputOnItsOwnAndAbsentStates) {
   Tape tape;
   const Tensors out = run(none, stack, {}), same = run(zero, stack, {});
   EXPECT_LE(difference(out, same), 0);
-  const Tensors u = directions_like(out, 20, 0);
+  const Tensors u = random_directions(out, 20);
   const Tensors together = tape.pull(out, u, all);
   Tensors total(all.size());
   for (std::size_t k = 0; k < out.size(); k++) {
@@ -314,8 +284,8 @@ TEST_P(Stack, DropoutBetweenLayers) {
       return variational ? dropout(y, 0.4, same, {1, y.shape()[1], y.shape()[2]})
                          : dropout(y, 0.4, same);
     };
-    const Sweeps got = sweep([&] { return run(data, stack, lengths, &random); }, all, 0);
-    const Sweeps want = sweep([&] { return by_hand(data, stack, lengths, between); }, all, 0);
+    const Sweeps got = sweep([&] { return run(data, stack, lengths, &random); }, all);
+    const Sweeps want = sweep([&] { return by_hand(data, stack, lengths, between); }, all);
     expect_equal(got, want);
     EXPECT_EQ(random.counter(), same.counter());
     EXPECT_GT(difference(got.out, run(data, stack, lengths)), 1e-3) << "without a Random: none";
@@ -351,18 +321,11 @@ TEST_P(Stack, ThreadsDoNotChangeABit) {
   std::vector<Sweeps> results;
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
-    results.push_back(sweep([&] { return run(data, stack, Lengths(values)); }, all, 0));
+    results.push_back(sweep([&] { return run(data, stack, Lengths(values)); }, all));
   }
   set_num_threads(before);
   EXPECT_TRUE(teams < 0 || teams_started() >= teams + 24) << "three kernels, four runs, twice";
-  for (const Sweeps& more : {results[1], results[2]}) {
-    for (std::size_t i = 0; i < more.out.size(); i++) {
-      EXPECT_TRUE(same_bits(more.out[i], results[0].out[i])) << "output " << i;
-      EXPECT_TRUE(same_bits(more.pushed[i], results[0].pushed[i])) << "output " << i;
-    }
-    for (std::size_t i = 0; i < more.pulled.size(); i++)
-      EXPECT_TRUE(same_bits(more.pulled[i], results[0].pulled[i])) << "input " << i;
-  }
+  for (const Sweeps& more : {results[1], results[2]}) expect_same_bits(more, results[0]);
 }
 
 TEST_P(Stack, Errors) {
