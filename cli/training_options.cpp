@@ -36,8 +36,7 @@ std::vector<std::string> model_names() {
 
 std::vector<std::string> cell_names() {
   std::vector<std::string> names;
-  for (const Cell cell : {Cell::linear, Cell::tanh, Cell::relu, Cell::lstm, Cell::gru})
-    names.emplace_back(name(cell));
+  for (const Cell cell : all_cells()) names.emplace_back(name(cell));
   return names;
 }
 

@@ -6,6 +6,7 @@
 #include "autograd/attention.h"
 #include "autograd/ops.h"
 #include "core/view.h"
+#include "models/names.h"
 
 namespace unroll {
 namespace {
@@ -18,30 +19,6 @@ constexpr std::pair<ModelKind, const char*> kKinds[] = {
     {ModelKind::decoder_repeat, "decoder-repeat"},
     {ModelKind::decoder_reversed, "decoder-reversed"},
     {ModelKind::attention, "attention"}};
-constexpr std::pair<Cell, const char*> kCells[] = {{Cell::linear, "linear"},
-                                                   {Cell::tanh, "tanh"},
-                                                   {Cell::relu, "relu"},
-                                                   {Cell::lstm, "lstm"},
-                                                   {Cell::gru, "gru"}};
-
-template <class Value, std::size_t count>
-const char* name_in(const std::pair<Value, const char*> (&table)[count], Value value) noexcept {
-  for (const auto& [v, text] : table)
-    if (v == value) return text;
-  return "?";
-}
-
-template <class Value, std::size_t count>
-Value value_in(const std::pair<Value, const char*> (&table)[count], const char* what,
-               const std::string& name) {
-  std::string all;
-  for (const auto& [value, text] : table) {
-    if (name == text) return value;
-    all += (all.empty() ? "" : ", ") + std::string(text);
-  }
-  fail(what, "there is no " + name + "; there are: " + all);
-}
-
 const ModelOptions& checked(const ModelOptions& options) {
   constexpr std::int64_t most = 1 << 20;  // beyond, weights would need terabytes
   const std::int64_t largest = std::max({options.inputs, options.hidden, options.code});
@@ -95,17 +72,11 @@ std::variant<Rnn, Lstm, Gru> make_layer(Parameters& parameters, const std::strin
 
 }  // namespace
 
-const char* name(ModelKind kind) noexcept { return name_in(kKinds, kind); }
-const char* name(Cell cell) noexcept { return name_in(kCells, cell); }
-ModelKind model_kind(const std::string& name) { return value_in(kKinds, "model", name); }
-Cell cell_type(const std::string& name) { return value_in(kCells, "cell", name); }
+const char* name(ModelKind kind) noexcept { return detail::name_in(kKinds, kind); }
+ModelKind model_kind(const std::string& name) { return detail::value_in(kKinds, "model", name); }
 
 const std::vector<ModelKind>& all_model_kinds() {
-  static const std::vector<ModelKind> kinds = [] {
-    std::vector<ModelKind> all;
-    for (const auto& [kind, text] : kKinds) all.push_back(kind);
-    return all;
-  }();
+  static const std::vector<ModelKind> kinds = detail::values_in(kKinds);
   return kinds;
 }
 

@@ -16,11 +16,10 @@
 #include <variant>
 #include <vector>
 
+#include "models/cell.h"
 #include "models/layers.h"
 
 namespace UNROLL_API unroll {
-
-enum class Cell : std::uint8_t { linear, tanh, relu, lstm, gru };
 
 enum class ModelKind : std::uint8_t {
   autoencoder_last,  // example 1 as written: code = Linear(h_T); Linear -> one RNN step -> Linear;
@@ -33,11 +32,9 @@ enum class ModelKind : std::uint8_t {
   attention,         // example 2: as decoder, plus Luong "general" attention over the encoder
 };
 
-/// Names as on the command line: "autoencoder-last", "tanh". Parsing throws Error, listing all.
+/// Names as on the command line: "autoencoder-last". Parsing throws Error, listing all.
 const char* name(ModelKind kind) noexcept;
-const char* name(Cell cell) noexcept;
 ModelKind model_kind(const std::string& name);
-Cell cell_type(const std::string& name);
 const std::vector<ModelKind>& all_model_kinds();
 
 /// tanh for the autoencoders, LSTM for the others.

@@ -5,7 +5,7 @@
 //
 // A batch is a function of its step alone, so that a run that was killed and resumed from its last
 // checkpoint ends in the same bits as one that was not. A Trainer keeps references to model and
-// parameters. Not thread-safe.
+// parameters. Any other model trains by its loss of a batch. Not thread-safe.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,8 @@
 namespace UNROLL_API unroll {
 
 using BatchSource = std::function<Batch(std::int64_t step)>;
+/// A differentiable scalar, to be made small.
+using LossFunction = std::function<Tensor(const Batch&)>;
 
 /// What a step did.
 struct StepReport {
@@ -48,6 +50,7 @@ StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam&
 class Trainer {
  public:
   Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options);
+  Trainer(LossFunction loss, Parameters& parameters, const TrainOptions& options);
   ~Trainer();
 
   /// A folder for checkpoints and metrics; none by default. It must exist.
@@ -81,7 +84,7 @@ class Trainer {
   void save();
   void finish();
 
-  const Reconstruction& model_;
+  LossFunction loss_;
   Parameters& parameters_;
   TrainOptions options_;
   Adam adam_;
