@@ -16,11 +16,9 @@ struct Arguments {
 };
 
 nlohmann::json json_of(const T2Row& row) {
-  return {{"cell", name(row.cell)}, {"n_h", row.hidden},
-          {"bound", row.bound},     {"nmse", row.nmse},
-          {"worst", row.worst},     {"tolerance", row.tolerance},
-          {"pass", row.pass},       {"seeds", row.seeds},
-          {"seconds", row.seconds}};
+  return {{"cell", name(row.cell)}, {"n_h", row.hidden},  {"bound", row.bound},
+          {"nmse", row.nmse},       {"worst", row.worst}, {"tolerance", row.tolerance},
+          {"pass", row.pass},       {"seeds", row.seeds}, {"seconds", row.seconds}};
 }
 
 std::string table_of(const std::vector<T2Row>& rows) {

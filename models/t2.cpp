@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t kNumbers = 32, kBlank = 4;
 constexpr std::int64_t kBatch = 128, kTest = 4000;
-constexpr double kLearningRate = 3e-3, kLastRate = 1e-5;
+constexpr double kLearningRate = 1e-2, kLastRate = 1e-5;
 
 // Streams of random numbers of a run's seed.
 constexpr std::uint64_t kInitStream = 1, kDataStream = 2, kTestStream = 3;
@@ -71,8 +71,9 @@ class Memory {
         {.steps = steps, .lr = kLearningRate, .final_fraction = kLastRate / kLearningRate});
     trainer.set_progress([&](const StepReport&) { counter.after_step(); });
     Random data(job_.seed, kDataStream);
-    trainer.run(
-        [&](std::int64_t) { return Batch{followed_by_blanks(data.normal({kBatch, kNumbers})), {}}; });
+    trainer.run([&](std::int64_t) {
+      return Batch{followed_by_blanks(data.normal({kBatch, kNumbers})), {}};
+    });
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
     return {nmse(), spent.count()};
   }

@@ -109,7 +109,9 @@ StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam&
 }
 
 Trainer::Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options)
-    : Trainer(loss_of(model), parameters, options) {}
+    : Trainer(loss_of(model), parameters, options) {
+  constants_ = model.constants();
+}
 
 Trainer::Trainer(LossFunction loss, Parameters& parameters, const TrainOptions& options)
     : loss_(std::move(loss)),
@@ -194,7 +196,7 @@ void Trainer::finish() {
   save();
   if (!directory_.empty())
     save_model((std::filesystem::path(directory_) / "model.safetensors").string(), parameters_,
-               state_.best_parameters);
+               state_.best_parameters, constants_);
 }
 
 TrainResult Trainer::run(const BatchSource& batches) {

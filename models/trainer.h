@@ -49,6 +49,7 @@ StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam&
 
 class Trainer {
  public:
+  /// The model's own constants are set.
   Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options);
   Trainer(LossFunction loss, Parameters& parameters, const TrainOptions& options);
   ~Trainer();
@@ -63,6 +64,8 @@ class Trainer {
   }
   /// Checked after every step but the last: true saves a checkpoint and returns.
   void set_stop(const std::atomic<bool>* stop) { stop_ = stop; }
+  /// Tensors that training leaves alone and DIR/model.safetensors holds beside the parameters.
+  void set_constants(std::vector<NamedTensor> constants) { constants_ = std::move(constants); }
 
   /// Continues from the folder's checkpoint. Throws Error where there is none or it does not fit.
   void resume();
@@ -93,6 +96,7 @@ class Trainer {
   std::function<double()> validation_;
   std::function<void(const StepReport&)> progress_;
   const std::atomic<bool>* stop_ = nullptr;
+  std::vector<NamedTensor> constants_;
   std::unique_ptr<Metrics> metrics_;
   std::chrono::steady_clock::time_point saved_;
 };
