@@ -104,6 +104,13 @@ std::string state_text(const RunConfig& config, const std::string& directory) {
   return text;
 }
 
+std::string encoder_text(const RunConfig& config) {
+  const auto& given = config.model.given;
+  if (!given) return "";
+  return "encoder               " + given->encoder.describe() +
+         (given->frozen ? ", frozen" : ", fine-tuned") + ", of " + config.encoder.file + "\n";
+}
+
 void show_run(const std::string& directory) {
   const RunConfig c = load_config(directory);
   const Model model(c);
@@ -115,7 +122,7 @@ void show_run(const std::string& directory) {
       "run of unroll train\n"
       "model                 " +
       std::string(name(c.model.kind)) + ", " + cell + ", " + std::to_string(c.model.hidden) +
-      " hidden units, " + name(c.dtype) + "\n" + "parameters            " +
+      " hidden units, " + name(c.dtype) + "\n" + encoder_text(c) + "parameters            " +
       std::to_string(model.parameters->size()) + "\n" + "bottleneck            " +
       (bottleneck < 0 ? "none" : std::to_string(bottleneck)) + "\n" + "data                  " +
       c.data + ": " + columns + "\n" + "window                " + std::to_string(c.window) +

@@ -9,8 +9,8 @@
 namespace unroll::cli {
 namespace {
 
-// Streams of the run's seed; shuffling has its own.
-constexpr std::uint64_t kStartStream = 1, kLengthStream = 0x6c65'6e67'0000'0000;
+// A stream of the run's seed; the start and shuffling have their own.
+constexpr std::uint64_t kLengthStream = 0x6c65'6e67'0000'0000;
 
 Missing missing_of(const std::string& name) {
   return name == "drop"          ? Missing::drop
@@ -43,6 +43,17 @@ Tensor windows_of(const char* part, const Series& series, const Standardizer& st
   return sliding_windows(standardizer.apply(series.values), config.window, config.stride);
 }
 
+void require_columns(const GivenEncoder& given, const RunConfig& config) {
+  const auto count = static_cast<std::int64_t>(config.columns.size());
+  const std::int64_t reads = given.encoder.sizes().I;
+  if (reads == count) return;
+  std::string columns;
+  for (const std::string& name : config.columns) columns += (columns.empty() ? "" : ",") + name;
+  throw Error("the encoder of " + config.encoder.file + " reads " + std::to_string(reads) +
+              " numbers a step but the series has " + std::to_string(count) + " columns: " +
+              columns + "; choose them with --columns, in the order that the encoder reads");
+}
+
 std::int64_t shortest(const RunConfig& config) {
   return config.variable_lengths ? (config.window + 1) / 2 : 0;
 }
@@ -65,6 +76,11 @@ RunConfig complete(RunConfig config, std::int64_t epochs, const Series& series) 
   const Standardizer standardizer(parts.train);
   config.mean = standardizer.mean();
   config.sd = standardizer.sd();
+  if (auto& given = config.model.given) {
+    require_columns(*given, config);
+    given->mean = config.mean;
+    given->sd = config.sd;
+  }
   const Data data(series, config);
   const std::int64_t count = data.train.shape()[0];
   TrainOptions& t = config.train;
@@ -85,19 +101,6 @@ Data::Data(const Series& series, const RunConfig& config)
       train(windows_of("training", parts.train, standardizer, config)),
       validation(windows_of("validation", parts.validation, standardizer, config)),
       test(windows_of("test", parts.test, standardizer, config)) {}
-
-Model::Model(const RunConfig& config)
-    : parameters(std::make_unique<Parameters>(config.dtype)),
-      reconstruction(*parameters, config.model) {
-  Random random(config.seed, kStartStream);
-  reconstruction.reset(random);
-}
-
-Model Model::load(const RunConfig& config, const std::string& directory) {
-  Model model(config);
-  load_best(directory, *model.parameters);
-  return model;
-}
 
 Score evaluate(const Model& model, const Tensor& windows, const RunConfig& config) {
   return unroll::evaluate(model.reconstruction, windows,

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "models/checkpoint.h"
+#include "models/model.h"
 #include "models/score.h"
 #include "models/series.h"
 #include "models/trainer.h"
@@ -40,17 +41,6 @@ struct Data {
   Split parts;
   Standardizer standardizer;
   Tensor train, validation, test;
-};
-
-/// A model and the parameters that it shares.
-struct Model {
-  /// Drawn with the config's seed.
-  explicit Model(const RunConfig& config);
-  /// Holds the best parameters of the run; see load_best.
-  static Model load(const RunConfig& config, const std::string& directory);
-
-  std::unique_ptr<Parameters> parameters;
-  Reconstruction reconstruction;
 };
 
 /// Held-out scores of the model's kind of data.

@@ -15,6 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// An encoder alone is none: it is written before config.json.
+bool marks_a_run(const std::string& file) { return file != "encoder.safetensors"; }
+
 // What AtomicFile leaves when the process is killed: NAME.tmp.<pid>.<n>.
 bool is_leftover(const std::string& name) {
   for (const char* file : kRunFiles)
@@ -33,7 +36,7 @@ void RunFolder::check(const std::string& path, bool resume) {
     return;
   }
   for (const char* file : kRunFiles)
-    if (fs::exists(fs::path(path) / file))
+    if (marks_a_run(file) && fs::exists(fs::path(path) / file))
       throw UsageError(path + " holds a run already (" + file +
                        "); add --resume to go on with it, or take another --out");
 }

@@ -9,7 +9,8 @@ namespace unroll::cli {
 
 /// What a run leaves in its folder.
 inline constexpr const char* kRunFiles[] = {"config.json", "checkpoint.safetensors",
-                                            "model.safetensors", "metrics.csv"};
+                                            "model.safetensors", "metrics.csv",
+                                            "encoder.safetensors"};
 
 class RunFolder {
  public:

@@ -19,6 +19,13 @@ std::string count_of(const Tensor& windows) {
   return std::to_string(windows ? windows.shape()[0] : 0);
 }
 
+std::string encoder_line(const RunConfig& config) {
+  const auto& given = config.model.given;
+  if (!given) return "";
+  return "encoder " + given->encoder.describe() + (given->frozen ? ", frozen" : ", fine-tuned") +
+         ", of " + config.encoder.file + "\n";
+}
+
 std::string describe(const RunConfig& config, const Model& model, const Data& data) {
   std::string columns;
   for (const std::string& name : config.columns) columns += (columns.empty() ? "" : ", ") + name;
@@ -27,8 +34,8 @@ std::string describe(const RunConfig& config, const Model& model, const Data& da
          name(config.model.cell.value_or(default_cell(config.model.kind))) + " " +
          std::to_string(config.model.hidden) + ", " +
          plural(model.parameters->size(), "parameter") + ", bottleneck " +
-         (bottleneck < 0 ? "none" : plural(bottleneck, "number")) + "\n" + columns +
-         ": windows of " + plural(config.window, "step") + ", " + count_of(data.train) +
+         (bottleneck < 0 ? "none" : plural(bottleneck, "number")) + "\n" + encoder_line(config) +
+         columns + ": windows of " + plural(config.window, "step") + ", " + count_of(data.train) +
          " to train on, " + count_of(data.validation) + " for validation, " + count_of(data.test) +
          " held out\n";
 }
@@ -100,7 +107,7 @@ void run_train(const TrainingOptions& options) {
   } else {
     options.require_data();
     options.require_sense();
-    config = options.config();
+    config = options.with_encoder();
     config.data = absolute_path(options.data());
   }
   const std::string path = options.data().empty() ? config.data : options.data();
@@ -145,6 +152,7 @@ void add_train(Command& unroll) {
       "Examples:\n"
       "  unroll train weather.csv --columns temp_max,temp_min --window 24 --model decoder \\\n"
       "      --hidden 16 --epochs 100 --orthogonal --out run\n"
+      "  unroll train weather.csv --encoder lstm.safetensors --freeze --model decoder --out run\n"
       "  unroll train --out run --resume          # after Ctrl-C, a crash or kill -9");
   train.on_run([options] { run_train(*options); });
 }

@@ -1,5 +1,6 @@
 #include "cli/training_options.h"
 
+#include "cli/run.h"
 #include "io/csv.h"
 
 namespace unroll::cli {
@@ -36,8 +37,7 @@ std::vector<std::string> model_names() {
 
 std::vector<std::string> cell_names() {
   std::vector<std::string> names;
-  for (const Cell cell : {Cell::linear, Cell::tanh, Cell::relu, Cell::lstm, Cell::gru})
-    names.emplace_back(name(cell));
+  for (const Cell cell : all_cells()) names.emplace_back(name(cell));
   return names;
 }
 
@@ -140,6 +140,42 @@ void TrainingOptions::add_model() {
   command_.whole("--code", config_.model.code, 1,
                  "numbers in the code of autoencoder-last; default --hidden");
   settings_.push_back({"--code", value_of(&RunConfig::model, &ModelOptions::code)});
+  add_encoder();
+}
+
+void TrainingOptions::add_encoder() {
+  EncoderOrigin& encoder = config_.encoder;
+  command_.text("--encoder", encoder.file,
+                "weights of a trained RNN, LSTM or GRU to learn a decoder for: safetensors or npz");
+  settings_.push_back({"--encoder", [](const RunConfig& c) {
+                         return c.encoder.file.empty() ? "no encoder"
+                                                       : absolute_path(c.encoder.file);
+                       }});
+  command_.flag("--freeze", encoder.frozen, "leave the weights of --encoder as they are");
+  settings_.push_back({"--freeze", value_of(&RunConfig::encoder, &EncoderOrigin::frozen)});
+  command_.text("--encoder-prefix", encoder.prefix,
+                "of the names in --encoder, 'encoder.rnn.' say; default: found");
+  settings_.push_back({"--encoder-prefix", value_of(&RunConfig::encoder, &EncoderOrigin::prefix)});
+  command_.choice(
+      "--encoder-cell", cell_names(), [&encoder](const std::string& text) { encoder.cell = text; },
+      "tanh, relu or linear for an RNN in --encoder; default tanh");
+  settings_.push_back({"--encoder-cell", value_of(&RunConfig::encoder, &EncoderOrigin::cell)});
+}
+
+RunConfig TrainingOptions::with_encoder() const {
+  RunConfig config = config_;
+  EncoderOrigin& from = config.encoder;
+  if (from.file.empty()) return config;
+  EncoderHints hints;
+  if (command_.is_given("--encoder-prefix")) hints.prefix = from.prefix;
+  if (!from.cell.empty()) hints.cell = cell_type(from.cell);
+  const Encoder encoder = Encoder::load(from.file, hints);
+  from.file = absolute_path(from.file);
+  from.cell = name(encoder.sizes().cell);
+  if (!command_.is_given("--cell")) config.model.cell = encoder.sizes().cell;
+  if (!command_.is_given("--hidden")) config.model.hidden = encoder.sizes().H;
+  config.model.given = GivenEncoder{.encoder = encoder, .frozen = from.frozen};
+  return config;
 }
 
 void TrainingOptions::require_agreement(const RunConfig& config,
@@ -168,6 +204,10 @@ void TrainingOptions::require_sense() const {
   if (config_.model.code && config_.model.kind != ModelKind::autoencoder_last)
     throw UsageError(std::string("--code is of autoencoder-last; ") + name(config_.model.kind) +
                      " has a code of --hidden numbers");
+  const EncoderOrigin& encoder = config_.encoder;
+  if (encoder.file.empty() && (encoder.frozen || !encoder.prefix.empty() || !encoder.cell.empty()))
+    throw UsageError(
+        "--freeze, --encoder-prefix and --encoder-cell are of a given encoder: add --encoder");
 }
 
 void TrainingOptions::require_data() const {

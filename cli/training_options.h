@@ -20,11 +20,14 @@ class TrainingOptions {
   TrainingOptions(const TrainingOptions&) = delete;
   TrainingOptions& operator=(const TrainingOptions&) = delete;
 
-  /// For `train`, which has one model: --model, --cell and --code.
+  /// For `train`, which has one model: --model, --cell and --code, and those of its encoder.
   void add_model();
 
   /// What was asked for; columns, sizes and statistics that the data decides are still open.
   const RunConfig& config() const noexcept { return config_; }
+  /// The same with the encoder of --encoder, if it is given, read; where --cell and --hidden are
+  /// not given, the decoder's are the encoder's.
+  RunConfig with_encoder() const;
   /// 0: --steps was given instead.
   std::int64_t epochs() const;
   const std::string& data() const noexcept { return data_; }
@@ -49,6 +52,7 @@ class TrainingOptions {
   void add_series();
   void add_schedule();
   void add_start();
+  void add_encoder();
 
   Command command_;
   RunConfig config_;

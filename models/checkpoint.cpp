@@ -1,5 +1,6 @@
 #include "models/checkpoint.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +21,7 @@ namespace {
 constexpr const char* kConfig = "config.json";
 constexpr int kFormat = 1;  // of config.json
 constexpr const char* kModel = "model.safetensors";
+constexpr const char* kEncoder = "encoder.safetensors";
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 constexpr const char* kOptimizer = "optimizer.";
 constexpr const char* kBest = "best.parameters";
@@ -110,6 +112,36 @@ ModelOptions model_from(const Members& j) {
   return m;
 }
 
+Json to_json(const EncoderOrigin& e) {
+  return {{"file", e.file}, {"prefix", e.prefix}, {"cell", e.cell}, {"frozen", e.frozen}};
+}
+
+EncoderOrigin origin_from(const Members& j) {
+  EncoderOrigin e;
+  j.get("file", e.file);
+  j.get("prefix", e.prefix);
+  j.get("cell", e.cell);
+  j.get("frozen", e.frozen);
+  return e;
+}
+
+bool equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const NamedTensor& x, const NamedTensor& y) {
+                      return x.name == y.name && x.tensor.dtype() == y.tensor.dtype() &&
+                             x.tensor.shape() == y.tensor.shape() &&
+                             to_vector<double>(x.tensor) == to_vector<double>(y.tensor);
+                    });
+}
+
+// Without a config.json beside it the file may be what a killed process left, or anybody's own.
+void save_encoder(const std::string& directory, const Encoder& encoder) {
+  const std::string path = in(directory, kEncoder);
+  if (std::filesystem::exists(path) && !equal(read_safetensors(path).tensors, encoder.tensors()))
+    throw Error(path + " is there already and is another encoder; take another folder");
+  write_safetensors(path, {.tensors = encoder.tensors(), .metadata = {{"format", "pt"}}});
+}
+
 Json to_json(const TrainOptions& t) {
   return {{"steps", t.steps},
           {"steps_per_epoch", t.steps_per_epoch},
@@ -147,23 +179,27 @@ TrainOptions train_from(const Members& j) {
 }  // namespace
 
 void save_config(const std::string& directory, const RunConfig& c) {
-  const Json j{{"format", kFormat},
-               {"model", to_json(c.model)},
-               {"train", to_json(c.train)},
-               {"columns", c.columns},
-               {"mean", c.mean},
-               {"sd", c.sd},
-               {"window", c.window},
-               {"batch", c.batch},
-               {"stride", c.stride},
-               {"variable_lengths", c.variable_lengths},
-               {"validation", c.validation},
-               {"test", c.test},
-               {"dtype", name(c.dtype)},
-               {"seed", c.seed},
-               {"data", c.data},
-               {"digest", c.digest},
-               {"missing", c.missing}};
+  Json j{{"format", kFormat},
+         {"model", to_json(c.model)},
+         {"train", to_json(c.train)},
+         {"columns", c.columns},
+         {"mean", c.mean},
+         {"sd", c.sd},
+         {"window", c.window},
+         {"batch", c.batch},
+         {"stride", c.stride},
+         {"variable_lengths", c.variable_lengths},
+         {"validation", c.validation},
+         {"test", c.test},
+         {"dtype", name(c.dtype)},
+         {"seed", c.seed},
+         {"data", c.data},
+         {"digest", c.digest},
+         {"missing", c.missing}};
+  if (c.model.given) {
+    save_encoder(directory, c.model.given->encoder);
+    j["encoder"] = to_json(c.encoder);
+  }
   // A path need not be UTF-8, which JSON must be.
   write_file(in(directory, kConfig), j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
@@ -202,6 +238,12 @@ RunConfig load_config(const std::string& directory) {
   if (c.columns.size() != c.mean.size() || c.columns.size() != c.sd.size() ||
       c.model.inputs != static_cast<std::int64_t>(c.columns.size()))
     fail("load", path + ": columns, mean, sd and inputs do not fit each other");
+  if (json.contains("encoder")) {
+    c.encoder = origin_from(j.object("encoder"));
+    const EncoderHints hints{.prefix = "", .cell = cell_type(c.encoder.cell)};
+    c.model.given =
+        GivenEncoder{Encoder::load(in(directory, kEncoder), hints), c.encoder.frozen, c.mean, c.sd};
+  }
   return c;
 }
 
@@ -295,7 +337,8 @@ OptimizerState load_optimizer(const std::string& path, const std::string& kind) 
   return state;
 }
 
-void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat) {
+void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat,
+                const std::vector<NamedTensor>& constants) {
   Safetensors file;
   file.metadata = {{"format", "pt"}};
   std::int64_t offset = 0;
@@ -306,6 +349,7 @@ void save_model(const std::string& path, const Parameters& parameters, const Ten
     file.tensors.push_back({parameters.names()[i], values});
     offset += current.numel();
   }
+  file.tensors.insert(file.tensors.end(), constants.begin(), constants.end());
   write_safetensors(path, file);
 }
 

@@ -4,6 +4,7 @@
 //   DIR/checkpoint.safetensors   everything needed to go on, bit for bit: TrainState
 //   DIR/model.safetensors        the best parameters, under PyTorch's names
 //   DIR/metrics.csv              one row per step
+//   DIR/encoder.safetensors      a given encoder, float64; only where there is one
 //
 // Each file is written to a temporary name, synced and renamed. Functions throw Error, naming the
 // file, where one is missing, malformed or does not fit.
@@ -31,9 +32,18 @@ struct TrainOptions {
   double checkpoint_seconds = 0;      // also when the last is that old; 0: never
 };
 
+/// Where a given encoder comes from. The run keeps its own copy of the weights.
+struct EncoderOrigin {
+  std::string file;    // for the record; empty: no encoder is given
+  std::string prefix;  // of its tensors' names, as asked for
+  std::string cell;    // its name
+  bool frozen = false;
+};
+
 /// What `unroll train` was asked to do: enough to rebuild the model and its data.
 struct RunConfig {
-  ModelOptions model;
+  ModelOptions model;  // model.given where there is an encoder
+  EncoderOrigin encoder;
   TrainOptions train;
   std::vector<std::string> columns;     // of the series
   std::vector<double> mean;             // per column, of the training part
@@ -50,7 +60,7 @@ struct RunConfig {
   std::string missing = "error";  // how missing values were treated
 };
 
-/// DIR/config.json.
+/// DIR/config.json, and where an encoder is given encoder.safetensors, before config.json. Throws Error where there is another one already.
 void save_config(const std::string& directory, const RunConfig& config);
 RunConfig load_config(const std::string& directory);
 
@@ -80,8 +90,10 @@ void load_best(const std::string& directory, Parameters& parameters);
 void save_optimizer(const std::string& path, const std::string& kind, const OptimizerState& state);
 OptimizerState load_optimizer(const std::string& path, const std::string& kind);
 
-/// Parameters under their names; `flat` [P] replaces the current values where it is defined.
-void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat = {});
+/// Parameters under their names, then `constants`; `flat` [P] replaces the current values where it
+/// is defined.
+void save_model(const std::string& path, const Parameters& parameters, const Tensor& flat = {},
+                const std::vector<NamedTensor>& constants = {});
 /// Fills all parameters from a safetensors file, converting between float32 and float64. Throws
 /// Error for a missing name or another shape; names that are not parameters are ignored.
 void load_model(const std::string& path, Parameters& parameters);

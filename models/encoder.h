@@ -14,7 +14,8 @@
 #include <vector>
 
 #include "io/named_tensor.h"
-#include "models/reconstruction.h"
+#include "models/cell.h"
+#include "models/layers.h"
 
 namespace UNROLL_API unroll {
 

@@ -5,7 +5,10 @@
 
 #include "autograd/attention.h"
 #include "autograd/ops.h"
+#include "autograd/tape.h"
 #include "core/view.h"
+#include "models/names.h"
+#include "models/weights.h"
 
 namespace unroll {
 namespace {
@@ -18,30 +21,6 @@ constexpr std::pair<ModelKind, const char*> kKinds[] = {
     {ModelKind::decoder_repeat, "decoder-repeat"},
     {ModelKind::decoder_reversed, "decoder-reversed"},
     {ModelKind::attention, "attention"}};
-constexpr std::pair<Cell, const char*> kCells[] = {{Cell::linear, "linear"},
-                                                   {Cell::tanh, "tanh"},
-                                                   {Cell::relu, "relu"},
-                                                   {Cell::lstm, "lstm"},
-                                                   {Cell::gru, "gru"}};
-
-template <class Value, std::size_t count>
-const char* name_in(const std::pair<Value, const char*> (&table)[count], Value value) noexcept {
-  for (const auto& [v, text] : table)
-    if (v == value) return text;
-  return "?";
-}
-
-template <class Value, std::size_t count>
-Value value_in(const std::pair<Value, const char*> (&table)[count], const char* what,
-               const std::string& name) {
-  std::string all;
-  for (const auto& [value, text] : table) {
-    if (name == text) return value;
-    all += (all.empty() ? "" : ", ") + std::string(text);
-  }
-  fail(what, "there is no " + name + "; there are: " + all);
-}
-
 const ModelOptions& checked(const ModelOptions& options) {
   constexpr std::int64_t most = 1 << 20;  // beyond, weights would need terabytes
   const std::int64_t largest = std::max({options.inputs, options.hidden, options.code});
@@ -52,6 +31,9 @@ const ModelOptions& checked(const ModelOptions& options) {
     fail("model", "inputs " + std::to_string(options.inputs) + ", hidden " +
                       std::to_string(options.hidden) + " and code " + std::to_string(options.code) +
                       " must be positive");
+  if (options.given && options.given->encoder.sizes().I != options.inputs)
+    fail("model", "the given encoder (" + options.given->encoder.describe() + ") does not read " +
+                      std::to_string(options.inputs) + " numbers a step");
   return options;
 }
 
@@ -63,14 +45,46 @@ std::int64_t code_size(const ModelOptions& options) {
   return options.code ? options.code : options.hidden;
 }
 
-// What a decoder step reads: the code, an encoder output, or one zero.
+EncoderSizes encoder_sizes(const ModelOptions& options) {
+  if (options.given) return options.given->encoder.sizes();
+  return {.cell = cell_of(options), .I = options.inputs, .H = options.hidden};
+}
+
+// The decoder starts from the encoder's state; else at zero.
+bool starts_from_state(ModelKind kind) {
+  return kind == ModelKind::decoder || kind == ModelKind::decoder_reversed ||
+         kind == ModelKind::attention;
+}
+
+// The decoder reads every output of the encoder.
+bool needs_outputs(ModelKind kind) {
+  return kind == ModelKind::autoencoder_all || kind == ModelKind::attention;
+}
+
+// The decoder reads the encoder's last output alone.
+bool needs_last(ModelKind kind) { return !starts_from_state(kind) && !needs_outputs(kind); }
+
+// What a decoder step reads: one zero, the code, or an encoder output.
 std::int64_t decoder_inputs(const ModelOptions& options) {
-  switch (options.kind) {
-    case ModelKind::decoder:
-    case ModelKind::decoder_reversed:
-    case ModelKind::attention: return 1;
-    default: return options.hidden;
-  }
+  if (starts_from_state(options.kind)) return 1;
+  if (options.kind == ModelKind::autoencoder_last) return options.hidden;
+  return encoder_sizes(options).output_width();
+}
+
+// Numbers in the states of all runs of an encoder.
+std::int64_t state_size(const EncoderSizes& s) {
+  return s.layers * s.directions() * (s.state_width() + (s.has_cell_state() ? s.H : 0));
+}
+
+EncoderSizes decoder_sizes(const ModelOptions& options) {
+  return {.cell = cell_of(options), .I = decoder_inputs(options), .H = options.hidden};
+}
+
+bool needs_from_state(const ModelOptions& options) {
+  if (!starts_from_state(options.kind)) return false;
+  const EncoderSizes from = encoder_sizes(options), to = decoder_sizes(options);
+  return from.layers > 1 || from.bidirectional || from.projection || from.H != to.H ||
+         from.has_cell_state() != to.has_cell_state();
 }
 
 using MaybeLinear = std::optional<Linear>;
@@ -86,26 +100,42 @@ RnnActivation activation_of(Cell cell) {
                               : RnnActivation::tanh;
 }
 
+template <class Layer, class Options>
+Layer layer_of(Parameters& parameters, const std::string& prefix, const EncoderSizes& s,
+               Options options) {
+  options.bias = s.bias;
+  options.num_layers = s.layers;
+  options.bidirectional = s.bidirectional;
+  return Layer(parameters, prefix, s.I, s.H, options);
+}
+
 std::variant<Rnn, Lstm, Gru> make_layer(Parameters& parameters, const std::string& prefix,
-                                        Cell cell, std::int64_t I, std::int64_t H) {
-  if (cell == Cell::lstm) return Lstm(parameters, prefix, I, H);
-  if (cell == Cell::gru) return Gru(parameters, prefix, I, H);
-  return Rnn(parameters, prefix, I, H, {.activation = activation_of(cell)});
+                                        const EncoderSizes& s) {
+  if (s.cell == Cell::lstm)
+    return layer_of<Lstm>(parameters, prefix, s, LstmOptions{.proj_size = s.projection});
+  if (s.cell == Cell::gru) return layer_of<Gru>(parameters, prefix, s, GruOptions{});
+  return layer_of<Rnn>(parameters, prefix, s, RnnOptions{.activation = activation_of(s.cell)});
+}
+
+std::shared_ptr<Parameters> frozen_parameters(const ModelOptions& options, Dtype dtype) {
+  if (!options.given || !options.given->frozen) return nullptr;
+  return std::make_shared<Parameters>(dtype);
+}
+
+// [I], or undefined where there are no numbers.
+Tensor scale(const std::vector<double>& numbers, Dtype dtype) {
+  if (numbers.empty()) return {};
+  const auto count = static_cast<std::int64_t>(numbers.size());
+  return cast_copy(from_values<double>(numbers, {count}), dtype);
 }
 
 }  // namespace
 
-const char* name(ModelKind kind) noexcept { return name_in(kKinds, kind); }
-const char* name(Cell cell) noexcept { return name_in(kCells, cell); }
-ModelKind model_kind(const std::string& name) { return value_in(kKinds, "model", name); }
-Cell cell_type(const std::string& name) { return value_in(kCells, "cell", name); }
+const char* name(ModelKind kind) noexcept { return detail::name_in(kKinds, kind); }
+ModelKind model_kind(const std::string& name) { return detail::value_in(kKinds, "model", name); }
 
 const std::vector<ModelKind>& all_model_kinds() {
-  static const std::vector<ModelKind> kinds = [] {
-    std::vector<ModelKind> all;
-    for (const auto& [kind, text] : kKinds) all.push_back(kind);
-    return all;
-  }();
+  static const std::vector<ModelKind> kinds = detail::values_in(kKinds);
   return kinds;
 }
 
@@ -120,7 +150,10 @@ Cell default_cell(ModelKind kind) noexcept {
 
 Recurrent::Recurrent(Parameters& parameters, const std::string& prefix, Cell cell, std::int64_t I,
                      std::int64_t H)
-    : layer_(make_layer(parameters, prefix, cell, I, H)) {}
+    : Recurrent(parameters, prefix, {.cell = cell, .I = I, .H = H}) {}
+
+Recurrent::Recurrent(Parameters& parameters, const std::string& prefix, const EncoderSizes& sizes)
+    : layer_(make_layer(parameters, prefix, sizes)) {}
 
 void Recurrent::reset(Random& random, const RecurrentInit& init) {
   std::visit([&](auto& layer) { layer.reset(random, init); }, layer_);
@@ -159,49 +192,108 @@ Tensor reverse_steps(const Tensor& x, const Lengths& lengths) {
 
 Reconstruction::Reconstruction(Parameters& parameters, const ModelOptions& options)
     : options_(checked(options)),
-      encoder_(parameters, "encoder", cell_of(options), options.inputs, options.hidden),
-      to_code_(
-          linear_if(predicts_last(), parameters, "to_code", options.hidden, code_size(options))),
+      sizes_(encoder_sizes(options)),
+      frozen_(frozen_parameters(options, parameters.dtype())),
+      encoder_(frozen_ ? *frozen_ : parameters, "encoder", sizes_),
+      to_code_(linear_if(predicts_last(), parameters, "to_code", sizes_.output_width(),
+                         code_size(options))),
       from_code_(
           linear_if(predicts_last(), parameters, "from_code", code_size(options), options.hidden)),
-      decoder_(parameters, "decoder", cell_of(options), decoder_inputs(options), options.hidden),
+      from_state_(linear_if(needs_from_state(options), parameters, "from_state", state_size(sizes_),
+                            state_size(decoder_sizes(options)))),
+      decoder_(parameters, "decoder", decoder_sizes(options)),
       score_(linear_if(options.kind == ModelKind::attention, parameters, "attention.score",
-                       options.hidden, options.hidden, false)),
+                       options.hidden, sizes_.output_width(), false)),
       combine_(linear_if(options.kind == ModelKind::attention, parameters, "attention.combine",
-                         2 * options.hidden, options.hidden)),
-      head_(parameters, "head", options.hidden, options.inputs) {}
+                         sizes_.output_width() + options.hidden, options.hidden)),
+      head_(parameters, "head", options.hidden, options.inputs) {
+  if (!options.given) return;
+  mean_ = scale(options.given->mean, parameters.dtype());
+  sd_ = scale(options.given->sd, parameters.dtype());
+  assign_weights("the given encoder", options.given->encoder.tensors(),
+                 frozen_ ? *frozen_ : parameters, "encoder.");
+}
 
 void Reconstruction::reset(Random& random) {
-  encoder_.reset(random, options_.init);
+  if (!options_.given) encoder_.reset(random, options_.init);
   decoder_.reset(random, options_.init);
-  for (MaybeLinear* layer : {&to_code_, &from_code_, &score_, &combine_})
+  for (MaybeLinear* layer : {&to_code_, &from_code_, &from_state_, &score_, &combine_})
     if (*layer) (*layer)->reset(random);
   head_.reset(random);
 }
 
-Tensor Reconstruction::decode_last(const Recurrent::Out& encoded) const {
-  const Tensor code = (*to_code_)(encoded.state.h);
-  return head_(decoder_((*from_code_)(code), {}).y);
+std::vector<NamedTensor> Reconstruction::constants() const {
+  std::vector<NamedTensor> all;
+  if (!frozen_) return all;
+  for (std::size_t i = 0; i < frozen_->names().size(); i++)
+    all.push_back({frozen_->names()[i], frozen_->tensors()[i]});
+  return all;
 }
 
-Tensor Reconstruction::decode(const Tensor& x, const Lengths& lengths,
-                              const Recurrent::Out& encoded) const {
-  const std::int64_t T = x.shape()[0], N = x.shape()[1];
-  switch (options_.kind) {
-    case ModelKind::autoencoder:
-    case ModelKind::decoder_repeat: {
-      const Tensor repeated = expand(encoded.state.h, {T, N, options_.hidden});
-      return decoder_(repeated, lengths).y;
-    }
-    case ModelKind::autoencoder_all: return decoder_(encoded.y, lengths).y;
-    default: return decoder_(zeros({T, N, 1}, x.dtype()), lengths, encoded.state).y;
+Encoded Reconstruction::encode(const Tensor& x, const Lengths& lengths) const {
+  std::optional<NoTape> none;
+  if (frozen_) none.emplace();
+  const Recurrent::Out out = encoder_(mean_ ? x * sd_ + mean_ : x, lengths);
+  return {out.y, out.state, {}};
+}
+
+void Reconstruction::check(const Encoded& encoded, std::int64_t steps) const {
+  const auto require = [&](const char* what, const Tensor& t, const Shape& shape) {
+    const std::string need = std::string(name(options_.kind)) + " needs " + what + " " +
+                             to_string(shape) + " of its encoder, ";
+    if (!t) fail("decode", need + "which is not given");
+    // A size of -1 is any: the batch.
+    bool fits = t.rank() == shape.rank();
+    for (int i = 0; fits && i < shape.rank(); i++) fits = shape[i] < 0 || shape[i] == t.shape()[i];
+    if (!fits) fail("decode", need + "not " + to_string(t.shape()));
+  };
+  const std::int64_t runs = sizes_.layers * sizes_.directions(), W = sizes_.output_width();
+  if (starts_from_state(options_.kind) || (needs_last(options_.kind) && !encoded.last))
+    require("the state h", encoded.state.h, {runs, -1, sizes_.state_width()});
+  if (starts_from_state(options_.kind) && sizes_.has_cell_state())
+    require("the state c", encoded.state.c, {runs, -1, sizes_.H});
+  if (needs_last(options_.kind) && encoded.last) require("the last output", encoded.last, {-1, W});
+  if (needs_outputs(options_.kind)) require("every output y", encoded.y, {steps, -1, W});
+}
+
+Tensor Reconstruction::last_output(const Encoded& encoded) const {
+  if (encoded.last) return unsqueeze(encoded.last, 0);
+  const Tensor& h = encoded.state.h;
+  const std::int64_t runs = sizes_.layers * sizes_.directions();
+  if (!sizes_.bidirectional) return runs == 1 ? h : slice(h, 0, runs - 1, runs);
+  return cat({slice(h, 0, runs - 2, runs - 1), slice(h, 0, runs - 1, runs)}, -1);
+}
+
+LstmState Reconstruction::decoder_start(const LstmState& state) const {
+  if (!from_state_) return state;
+  const std::int64_t N = state.h.shape()[1], H = options_.hidden;
+  const auto in_a_row = [&](const Tensor& runs) {
+    return reshape(transpose(runs, 0, 1), {1, N, runs.numel() / std::max<std::int64_t>(1, N)});
+  };
+  Tensor all = in_a_row(state.h);
+  if (sizes_.has_cell_state()) all = cat({all, in_a_row(state.c)}, -1);
+  const Tensor start = (*from_state_)(all);
+  if (cell_of(options_) != Cell::lstm) return {start, {}};
+  return {slice(start, -1, 0, H), slice(start, -1, H, 2 * H)};
+}
+
+Tensor Reconstruction::run_decoder(const Encoded& encoded, std::int64_t steps,
+                                   const Lengths& lengths) const {
+  if (starts_from_state(options_.kind)) {
+    const Tensor& h = encoded.state.h;
+    const Tensor nothing = zeros({steps, h.shape()[1], 1}, h.dtype());
+    return decoder_(nothing, lengths, decoder_start(encoded.state)).y;
   }
+  if (options_.kind == ModelKind::autoencoder_all) return decoder_(encoded.y, lengths).y;
+  const Tensor last = last_output(encoded);
+  if (predicts_last()) return decoder_((*from_code_)((*to_code_)(last)), {}).y;
+  return decoder_(expand(last, {steps, last.shape()[1], last.shape()[2]}), lengths).y;
 }
 
-Tensor Reconstruction::operator()(const Tensor& x, const Lengths& lengths) const {
-  const Recurrent::Out encoded = encoder_(x, lengths);
-  if (predicts_last()) return decode_last(encoded);
-  Tensor q = decode(x, lengths, encoded);
+Tensor Reconstruction::decode(const Encoded& encoded, std::int64_t steps,
+                              const Lengths& lengths) const {
+  check(encoded, steps);
+  Tensor q = run_decoder(encoded, steps, lengths);
   if (options_.kind == ModelKind::attention) {
     const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
                                            {.key_lengths = lengths, .query_lengths = lengths})
@@ -210,6 +302,10 @@ Tensor Reconstruction::operator()(const Tensor& x, const Lengths& lengths) const
   }
   const Tensor y = head_(q);
   return options_.kind == ModelKind::decoder_reversed ? reverse_steps(y, lengths) : y;
+}
+
+Tensor Reconstruction::operator()(const Tensor& x, const Lengths& lengths) const {
+  return decode(encode(x, lengths), x.shape()[0], lengths);
 }
 
 Tensor Reconstruction::target(const Tensor& x, const Lengths& lengths) const {
@@ -226,14 +322,10 @@ Tensor Reconstruction::loss(const Tensor& x, const Lengths& lengths) const {
 }
 
 std::int64_t Reconstruction::bottleneck() const noexcept {
-  switch (options_.kind) {
-    case ModelKind::autoencoder_all:
-    case ModelKind::attention: return -1;
-    case ModelKind::autoencoder_last: return code_size(options_);
-    case ModelKind::autoencoder:
-    case ModelKind::decoder_repeat: return options_.hidden;
-    default: return cell_of(options_) == Cell::lstm ? 2 * options_.hidden : options_.hidden;
-  }
+  if (needs_outputs(options_.kind)) return -1;
+  if (predicts_last()) return code_size(options_);
+  if (!starts_from_state(options_.kind)) return sizes_.output_width();
+  return std::min(state_size(sizes_), state_size(decoder_sizes(options_)));
 }
 
 }  // namespace unroll

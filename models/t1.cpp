@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
-#include <mutex>
 
 #include "autograd/ops.h"
 #include "core/parallel.h"
@@ -130,36 +128,11 @@ T1Row summary(T1Row row, const std::vector<Outcome>& outcomes) {
   if (kept.empty())
     for (const Outcome& o : outcomes) kept.push_back(o.nmse);
   row.seeds = static_cast<int>(outcomes.size());
-  const double count = static_cast<double>(kept.size());
-  for (double v : kept) row.nmse_mean += v / count;
-  double squares = 0;
-  for (double v : kept) squares += (v - row.nmse_mean) * (v - row.nmse_mean);
-  row.nmse_sd = kept.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
+  const MeanSd nmse = mean_sd(kept);
+  row.nmse_mean = nmse.mean;
+  row.nmse_sd = nmse.sd;
   return row;
 }
-
-// Counts the training steps of all runs and tells the caller now and then.
-class Counter {
- public:
-  Counter(std::int64_t total, const std::function<void(std::int64_t, std::int64_t)>& progress,
-          const std::atomic<bool>* stop)
-      : total_(total), progress_(progress), stop_(stop) {}
-
-  void after_step() {
-    if (stop_ && *stop_) fail("study", "stopped before the end; nothing was written");
-    const std::int64_t done = ++done_;
-    if (!progress_ || done % 50) return;
-    const std::lock_guard lock(mutex_);
-    progress_(done, total_);
-  }
-
- private:
-  std::int64_t total_;
-  const std::function<void(std::int64_t, std::int64_t)>& progress_;
-  const std::atomic<bool>* stop_;
-  std::atomic<std::int64_t> done_{0};
-  std::mutex mutex_;
-};
 
 }  // namespace
 
@@ -168,8 +141,7 @@ std::string t1_name(ModelKind kind, std::optional<Cell> cell) {
   return cell && *cell != default_cell(kind) ? base + "-" + name(*cell) : base;
 }
 
-std::vector<T1Row> run_t1(const T1Options& options,
-                          const std::function<void(std::int64_t, std::int64_t)>& progress,
+std::vector<T1Row> run_t1(const T1Options& options, const StudyProgress& progress,
                           const std::atomic<bool>* stop) {
   if (options.seeds < 1 || options.steps < 1) fail("study", "seeds and steps must be at least 1");
   std::vector<std::unique_ptr<Task>> tasks;
@@ -183,7 +155,7 @@ std::vector<T1Row> run_t1(const T1Options& options,
         jobs.push_back({rows.size(), variant, task.get(), options.first_seed + s});
       rows.push_back({.model = t1_name(variant.kind, variant.cell), .task = task->name()});
     }
-  Counter counter(static_cast<std::int64_t>(jobs.size()) * options.steps, progress, stop);
+  StepCounter counter(static_cast<std::int64_t>(jobs.size()) * options.steps, progress, stop);
   std::vector<Outcome> outcomes(jobs.size());
   run_jobs(jobs.size(), [&](std::size_t i) {
     outcomes[i] = Run(options, jobs[i]).train([&] { counter.after_step(); });

@@ -11,12 +11,12 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "models/reconstruction.h"
+#include "models/study.h"
 
 namespace UNROLL_API unroll {
 
@@ -41,10 +41,9 @@ struct T1Row {
   int seeds = 0;
 };
 
-/// Rows by model, then task. `progress` is called, in one thread at a time, with the number of
-/// training steps done and the number in all; `stop` ends the runs early with Error.
-std::vector<T1Row> run_t1(const T1Options& options,
-                          const std::function<void(std::int64_t, std::int64_t)>& progress = {},
+/// Rows by model, then task. `progress` counts training steps; `stop` ends the runs early with
+/// Error.
+std::vector<T1Row> run_t1(const T1Options& options, const StudyProgress& progress = {},
                           const std::atomic<bool>* stop = nullptr);
 
 /// A row's name: the model's, with "-linear" (say) behind it where the cell is not the model's own.

@@ -78,13 +78,13 @@ class Trainer::Metrics {
 namespace {
 
 // Gradients of the loss, clipped; the report of a step that is still to be made.
-StepReport find_gradients(const Reconstruction& model, Parameters& parameters, const Batch& batch,
+StepReport find_gradients(const LossFunction& loss_of, Parameters& parameters, const Batch& batch,
                           double clip) {
   parameters.zero_gradients();
   StepReport report;
   {
     Tape tape;
-    const Tensor loss = model.loss(batch.x, batch.lengths);
+    const Tensor loss = loss_of(batch);
     report.loss = loss.item();
     require_finite("the loss", report.loss);
     tape.backward(loss, parameters);
@@ -94,18 +94,27 @@ StepReport find_gradients(const Reconstruction& model, Parameters& parameters, c
   return report;
 }
 
+LossFunction loss_of(const Reconstruction& model) {
+  return [&model](const Batch& batch) { return model.loss(batch.x, batch.lengths); };
+}
+
 }  // namespace
 
 StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam& adam,
                       const Batch& batch, double lr, double clip) {
-  StepReport report = find_gradients(model, parameters, batch, clip);
+  StepReport report = find_gradients(loss_of(model), parameters, batch, clip);
   report.lr = lr;
   adam.step(lr);
   return report;
 }
 
 Trainer::Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options)
-    : model_(model),
+    : Trainer(loss_of(model), parameters, options) {
+  constants_ = model.constants();
+}
+
+Trainer::Trainer(LossFunction loss, Parameters& parameters, const TrainOptions& options)
+    : loss_(std::move(loss)),
       parameters_(parameters),
       options_(options),
       adam_(parameters, {.lr = options.lr}) {
@@ -126,7 +135,7 @@ StepReport Trainer::find_step(const BatchSource& batches) {
   const std::string at = " at " + place(step, options_.steps_per_epoch);
   StepReport report;
   try {
-    report = find_gradients(model_, parameters_, batches(step), options_.clip);
+    report = find_gradients(loss_, parameters_, batches(step), options_.clip);
   } catch (const Diverged& e) {
     throw Error(e.what() + at + "; try a lower learning rate or clip" + kept_checkpoint());
   } catch (const Error& e) {
@@ -187,7 +196,7 @@ void Trainer::finish() {
   save();
   if (!directory_.empty())
     save_model((std::filesystem::path(directory_) / "model.safetensors").string(), parameters_,
-               state_.best_parameters);
+               state_.best_parameters, constants_);
 }
 
 TrainResult Trainer::run(const BatchSource& batches) {

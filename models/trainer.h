@@ -5,7 +5,7 @@
 //
 // A batch is a function of its step alone, so that a run that was killed and resumed from its last
 // checkpoint ends in the same bits as one that was not. A Trainer keeps references to model and
-// parameters. Not thread-safe.
+// parameters. Any other model trains by its loss of a batch. Not thread-safe.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,8 @@ namespace UNROLL_API unroll {
 
 /// The batch of a step, counted from 0.
 using BatchSource = std::function<Batch(std::int64_t step)>;
+/// A differentiable scalar, to be made small.
+using LossFunction = std::function<Tensor(const Batch&)>;
 
 /// What a step did.
 struct StepReport {
@@ -50,8 +52,10 @@ StepReport train_step(const Reconstruction& model, Parameters& parameters, Adam&
 /// Training with checkpoints, validation and early stopping.
 class Trainer {
  public:
-  /// The model and its parameters must outlive it.
+  /// Also keeps the model's constants in its files. The model and its parameters must outlive it.
   Trainer(const Reconstruction& model, Parameters& parameters, const TrainOptions& options);
+  /// Of any loss.
+  Trainer(LossFunction loss, Parameters& parameters, const TrainOptions& options);
   ~Trainer();
 
   /// A folder for checkpoints and metrics; none by default. It must exist.
@@ -64,6 +68,8 @@ class Trainer {
   }
   /// Checked after every step but the last: true saves a checkpoint and returns.
   void set_stop(const std::atomic<bool>* stop) { stop_ = stop; }
+  /// Tensors that training leaves alone and DIR/model.safetensors holds beside the parameters.
+  void set_constants(std::vector<NamedTensor> constants) { constants_ = std::move(constants); }
 
   /// Continues from the folder's checkpoint. Throws Error where there is none or it does not fit.
   void resume();
@@ -85,7 +91,7 @@ class Trainer {
   void save();
   void finish();
 
-  const Reconstruction& model_;
+  LossFunction loss_;
   Parameters& parameters_;
   TrainOptions options_;
   Adam adam_;
@@ -94,6 +100,7 @@ class Trainer {
   std::function<double()> validation_;
   std::function<void(const StepReport&)> progress_;
   const std::atomic<bool>* stop_ = nullptr;
+  std::vector<NamedTensor> constants_;
   std::unique_ptr<Metrics> metrics_;
   std::chrono::steady_clock::time_point saved_;
 };

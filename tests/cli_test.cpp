@@ -86,8 +86,14 @@ TEST_F(Cli, VersionAndHelp) {
   const Finished version = unroll_command({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_EQ(version.out.rfind("unroll 0.", 0), 0u) << version.out;
-  for (const Arguments& command : std::vector<Arguments>{
-           {}, {"train"}, {"reconstruct"}, {"compare"}, {"info"}, {"study"}, {"study", "t1"}}) {
+  for (const Arguments& command : std::vector<Arguments>{{},
+                                                         {"train"},
+                                                         {"reconstruct"},
+                                                         {"compare"},
+                                                         {"info"},
+                                                         {"study"},
+                                                         {"study", "t1"},
+                                                         {"study", "t2"}}) {
     const Finished help = unroll_command(command + Arguments{"--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;
@@ -413,6 +419,24 @@ TEST_F(Cli, StudyT1WritesItsRows) {
   }
   EXPECT_EQ(rows[0].at("task"), "sines");
   expect_failure(unroll_command({"study", "t1", "--json", folder / "none/t1.json"}), 1, {"none"});
+}
+
+TEST_F(Cli, StudyT2WritesItsRows) {
+  const std::string json = folder / "t2.json";
+  const Finished done = unroll_command(
+      {"study", "t2", "--cell", "gru", "--seeds", "2", "--steps", "3", "--json", json});
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("FAIL"), std::string::npos) << done.out;
+  const nlohmann::json rows = nlohmann::json::parse(read_bytes(json)).at("rows");
+  ASSERT_EQ(rows.size(), 5u);
+  for (const auto& row : rows) {
+    EXPECT_EQ(row.size(), 9u);
+    EXPECT_EQ(row.at("cell"), "gru");
+    EXPECT_EQ(row.at("bound"), std::max(0.0, 1 - row.at("n_h").get<double>() / 32));
+    EXPECT_GT(row.at("worst"), row.at("nmse"));
+    EXPECT_FALSE(row.at("pass").get<bool>());
+  }
+  expect_failure(unroll_command({"study", "t2", "--cell", "relu"}), 2, {"relu", "gru"});
 }
 
 TEST_F(Cli, CompareShowsEveryModelBesidePca) {
