@@ -198,17 +198,31 @@ Tensor Reconstruction::decode(const Tensor& x, const Lengths& lengths,
   }
 }
 
+void Reconstruction::require_attention(const char* op) const {
+  if (options_.kind != ModelKind::attention)
+    fail(op, "the model is " + std::string(name(options_.kind)) + ", not attention");
+}
+
+Reconstruction::Glimpse Reconstruction::glimpse(const Tensor& x, const Lengths& lengths) const {
+  require_attention("glimpse");
+  const Recurrent::Out encoded = encoder_(x, lengths);
+  const Tensor q = decode(x, lengths, encoded);
+  const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
+                                         {.key_lengths = lengths, .query_lengths = lengths})
+                             .context;
+  return {context, q};
+}
+
+Tensor Reconstruction::from_glimpse(const Glimpse& seen) const {
+  require_attention("from_glimpse");
+  return head_(tanh((*combine_)(cat({seen.context, seen.query}, -1))));
+}
+
 Tensor Reconstruction::operator()(const Tensor& x, const Lengths& lengths) const {
+  if (options_.kind == ModelKind::attention) return from_glimpse(glimpse(x, lengths));
   const Recurrent::Out encoded = encoder_(x, lengths);
   if (predicts_last()) return decode_last(encoded);
-  Tensor q = decode(x, lengths, encoded);
-  if (options_.kind == ModelKind::attention) {
-    const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
-                                           {.key_lengths = lengths, .query_lengths = lengths})
-                               .context;
-    q = tanh((*combine_)(cat({context, q}, -1)));
-  }
-  const Tensor y = head_(q);
+  const Tensor y = head_(decode(x, lengths, encoded));
   return options_.kind == ModelKind::decoder_reversed ? reverse_steps(y, lengths) : y;
 }
 

@@ -92,6 +92,16 @@ class Reconstruction {
   /// for autoencoder_last.
   Tensor operator()(const Tensor& x, const Lengths& lengths = {}) const;
 
+  /// Of the attention kind: what its last layers see at each step, both [T,N,H].
+  struct Glimpse {
+    Tensor context;  // attention over the encoder's outputs
+    Tensor query;    // the decoder's own output, which knows the encoder's last state alone
+  };
+  /// The reconstruction in two parts: (*this)(x) == from_glimpse(glimpse(x)). Throws Error for
+  /// other kinds.
+  Glimpse glimpse(const Tensor& x, const Lengths& lengths = {}) const;
+  Tensor from_glimpse(const Glimpse& seen) const;
+
   /// What the reconstruction is compared with: x, or its last valid step.
   Tensor target(const Tensor& x, const Lengths& lengths = {}) const;
 
@@ -106,6 +116,7 @@ class Reconstruction {
 
  private:
   bool predicts_last() const { return options_.kind == ModelKind::autoencoder_last; }
+  void require_attention(const char* op) const;
   Tensor decode_last(const Recurrent::Out& encoded) const;
   Tensor decode(const Tensor& x, const Lengths& lengths, const Recurrent::Out& encoded) const;
 
