@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-namespace unroll {
+namespace unroll::claims {
 namespace {
 
 std::string text_of(const Findings& findings) {
@@ -83,7 +83,7 @@ ClaimRows run_claims(const std::string& subject, const std::vector<Claim>& claim
     found[c][p] = claims[c].pieces[p](random);
     const std::lock_guard lock(mutex);
     done++;
-    if (context.progress)
+    if (context.progress && 10 * done / jobs.size() > 10 * (done - 1) / jobs.size())
       context.progress(subject + ": " + std::to_string(done) + " of " +
                        std::to_string(jobs.size()) + " measurements");
   });
@@ -92,4 +92,4 @@ ClaimRows run_claims(const std::string& subject, const std::vector<Claim>& claim
   return rows;
 }
 
-}  // namespace unroll
+}  // namespace unroll::claims

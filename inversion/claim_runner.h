@@ -15,6 +15,7 @@
 #include "inversion/claims.h"
 
 namespace UNROLL_API unroll {
+namespace claims {
 
 /// One number of a claim: what was measured, and whether it is as claimed.
 struct Finding {
@@ -45,4 +46,5 @@ struct Claim {
 ClaimRows run_claims(const std::string& subject, const std::vector<Claim>& claims,
                      const ClaimContext& context);
 
+}  // namespace claims
 }  // namespace unroll

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "inversion/encoder.h"
+#include "models/encoder.h"
 
 namespace UNROLL_API unroll {
 

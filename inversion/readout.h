@@ -13,7 +13,7 @@
 
 #include "core/random.h"
 #include "core/tensor.h"
-#include "inversion/encoder.h"
+#include "models/encoder.h"
 
 namespace UNROLL_API unroll {
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "inversion/encoder.h"
+#include "models/encoder.h"
 
 namespace UNROLL_API unroll {
 

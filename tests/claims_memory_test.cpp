@@ -10,6 +10,8 @@
 namespace unroll {
 namespace {
 
+using namespace claims;
+
 TEST(ClaimRunner, ARowPassesWhereEverythingHolds) {
   const auto draw = [](Random& random) { return Findings{near("u", random.uniform(), .5, .5)}; };
   const auto wrong = [](Random&) { return Findings{at_most("e", 2, 1), at_least("f", 2, 1)}; };
