@@ -99,8 +99,9 @@ Tensor stein(const Tensor& W, const Tensor& Q) {
   for (int round = 0; round < kRounds; round++) {
     const Tensor more = matmul(matmul(power, C), transpose(power, 0, 1));
     C = C + more;
-    if (!is_finite(C)) break;
-    if (norm_of(more) <= 0.01 * kEps * norm_of(C)) return C;
+    const double size = norm_of(C);
+    if (!std::isfinite(size)) break;
+    if (norm_of(more) <= 0.01 * kEps * size) return C;
     power = matmul(power, power);
   }
   fail("stein", "the powers of W do not vanish: scale W to a spectral radius below 1");

@@ -49,6 +49,7 @@ TEST(Krylov, SteinSolvesItsEquation) {
   const Tensor Q = eye(20, f64), C = stein(net.W, Q);
   EXPECT_LE(testing::difference(matmul(matmul(net.W, C), transpose(net.W, 0, 1)) + Q, C), 1e-13);
   EXPECT_ERROR(stein(Q, Q), "stein", "spectral radius");
+  EXPECT_ERROR(stein(Q * 1.2, Q), "stein", "spectral radius");
   EXPECT_ERROR(stein(Q, eye(3, f64)), "[3,3]");
 }
 
