@@ -10,6 +10,7 @@ void add_train(Command& unroll);
 void add_reconstruct(Command& unroll);
 void add_compare(Command& unroll);
 void add_info(Command& unroll);
+void add_capacity(Command& unroll);
 void add_study(Command& unroll);
 
 }  // namespace unroll::cli

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
     add_reconstruct(unroll);
     add_compare(unroll);
     add_info(unroll);
+    add_capacity(unroll);
     add_study(unroll);
     unroll.footer(
         "Examples:\n"

@@ -9,10 +9,13 @@ void add_study(Command& unroll) {
   Command study = unroll.subcommand("study", "the tables of the laboratory");
   study.footer(
       "Examples:\n"
-      "  unroll study t1 --seeds 3 --json t1.json\n"
-      "  unroll study t2 --json t2.json");
+      "  unroll study claims --json claims.json\n"
+      "  unroll study t1 --seeds 3 --json t1.json");
+  add_study_claims(study);
   add_study_t1(study);
   add_study_t2(study);
+  add_study_t3(study);
+  add_study_t4(study);
 }
 
 }  // namespace unroll::cli

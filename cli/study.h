@@ -15,6 +15,10 @@ namespace unroll::cli {
 
 void add_study_t1(Command& study);
 void add_study_t2(Command& study);
+void add_study_t3(Command& study);
+void add_study_t4(Command& study);
+void add_study_t5(Command& study);
+void add_study_claims(Command& study);
 
 /// The rows that `run` makes, with its progress on stderr; also written to the file `json`, unless
 /// that is empty, as {"rows": [json_of(row), ...]}.

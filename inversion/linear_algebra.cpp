@@ -87,6 +87,18 @@ Decomposed decompose(const MatrixXd& a, unsigned options) {
   return take(Eigen::BDCSVD<MatrixXd>(a, options));
 }
 
+// Of a tall matrix through its triangular factor (Golub & Van Loan, section 8.6.3).
+Decomposed decompose_tall(const MatrixXd& a, unsigned options) {
+  const Eigen::HouseholderQR<MatrixXd> qr(a);
+  const MatrixXd r = qr.matrixQR().topRows(a.cols()).triangularView<Eigen::Upper>();
+  Decomposed d = decompose(r, options);
+  if (d.u.size() == 0) return d;
+  MatrixXd u = MatrixXd::Zero(a.rows(), a.cols());
+  u.topRows(a.cols()) = d.u;
+  d.u = qr.householderQ() * u;
+  return d;
+}
+
 constexpr unsigned kThin = Eigen::ComputeThinU | Eigen::ComputeThinV;
 
 double threshold(const VectorXd& s, Eigen::Index m, Eigen::Index n, double relative) {
@@ -97,7 +109,9 @@ double threshold(const VectorXd& s, Eigen::Index m, Eigen::Index n, double relat
 }  // namespace
 
 Svd svd(const Tensor& a) {
-  const Decomposed d = decompose(matrix_of("svd", a), kThin);
+  const MatrixXd m = matrix_of("svd", a);
+  const Decomposed d =
+      m.rows() > 2 * m.cols() && m.cols() > 0 ? decompose_tall(m, kThin) : decompose(m, kThin);
   return {tensor_of(d.u), vector_of(d.s), tensor_of(d.v)};
 }
 

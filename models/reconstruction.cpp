@@ -290,17 +290,35 @@ Tensor Reconstruction::run_decoder(const Encoded& encoded, std::int64_t steps,
   return decoder_(expand(last, {steps, last.shape()[1], last.shape()[2]}), lengths).y;
 }
 
+void Reconstruction::require_attention(const char* op) const {
+  if (options_.kind != ModelKind::attention)
+    fail(op, "the model is " + std::string(name(options_.kind)) + ", not attention");
+}
+
+Reconstruction::Glimpse Reconstruction::attend(const Encoded& encoded, std::int64_t steps,
+                                               const Lengths& lengths) const {
+  const Tensor q = run_decoder(encoded, steps, lengths);
+  const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
+                                         {.key_lengths = lengths, .query_lengths = lengths})
+                             .context;
+  return {context, q};
+}
+
+Reconstruction::Glimpse Reconstruction::glimpse(const Tensor& x, const Lengths& lengths) const {
+  require_attention("glimpse");
+  return attend(encode(x, lengths), x.shape()[0], lengths);
+}
+
+Tensor Reconstruction::from_glimpse(const Glimpse& seen) const {
+  require_attention("from_glimpse");
+  return head_(tanh((*combine_)(cat({seen.context, seen.query}, -1))));
+}
+
 Tensor Reconstruction::decode(const Encoded& encoded, std::int64_t steps,
                               const Lengths& lengths) const {
   check(encoded, steps);
-  Tensor q = run_decoder(encoded, steps, lengths);
-  if (options_.kind == ModelKind::attention) {
-    const Tensor context = luong_attention((*score_)(q), encoded.y, encoded.y,
-                                           {.key_lengths = lengths, .query_lengths = lengths})
-                               .context;
-    q = tanh((*combine_)(cat({context, q}, -1)));
-  }
-  const Tensor y = head_(q);
+  if (options_.kind == ModelKind::attention) return from_glimpse(attend(encoded, steps, lengths));
+  const Tensor y = head_(run_decoder(encoded, steps, lengths));
   return options_.kind == ModelKind::decoder_reversed ? reverse_steps(y, lengths) : y;
 }
 

@@ -125,6 +125,16 @@ class Reconstruction {
   /// for autoencoder_last.
   Tensor operator()(const Tensor& x, const Lengths& lengths = {}) const;
 
+  /// Of the attention kind: what its last layers see at each step, both [T,N,H].
+  struct Glimpse {
+    Tensor context;  // attention over the encoder's outputs
+    Tensor query;    // the decoder's own output, which knows the encoder's last state alone
+  };
+  /// The reconstruction in two parts: (*this)(x) == from_glimpse(glimpse(x)). Throws Error for
+  /// other kinds.
+  Glimpse glimpse(const Tensor& x, const Lengths& lengths = {}) const;
+  Tensor from_glimpse(const Glimpse& seen) const;
+
   /// What the reconstruction is compared with: x, or its last valid step.
   Tensor target(const Tensor& x, const Lengths& lengths = {}) const;
 
@@ -145,6 +155,8 @@ class Reconstruction {
   Tensor last_output(const Encoded& encoded) const;
   LstmState decoder_start(const LstmState& state) const;
   Tensor run_decoder(const Encoded& encoded, std::int64_t steps, const Lengths& lengths) const;
+  void require_attention(const char* op) const;
+  Glimpse attend(const Encoded& encoded, std::int64_t steps, const Lengths& lengths) const;
 
   ModelOptions options_;
   EncoderSizes sizes_;  // of the encoder
