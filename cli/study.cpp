@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/signals.h"
+#include "cli/study_t5.h"
 #include "cli/terminal.h"
 #include "cli/training_options.h"
 #include "io/atomic_file.h"
@@ -129,6 +130,7 @@ void add_study(Command& unroll) {
   Command study = unroll.subcommand("study", "the tables of the laboratory");
   study.footer("Example:\n  unroll study t1 --seeds 3 --json t1.json");
   add_t1(study);
+  add_study_t5(study);
 }
 
 }  // namespace unroll::cli

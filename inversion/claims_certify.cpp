@@ -260,7 +260,7 @@ T5 run_t5(const ClaimContext& context) {
   for (const bool orthogonal : {true, false})
     for (const std::int64_t T : {8, 16, 24}) {
       if (context.progress) context.progress("rounded states, T " + std::to_string(T));
-      for (const Dtype dtype : {f64, Dtype::float32, Dtype::bfloat16, Dtype::float16})
+      for (const Dtype dtype : {Dtype::float32, Dtype::float16, Dtype::bfloat16})
         t5.rounding.push_back(rounded_state(context, orthogonal, T, dtype));
     }
   for (const std::int64_t V : {2, 3, 4, 8, 10, 16})
