@@ -183,9 +183,7 @@ ClaimRow claim_27(const ClaimContext& context) {
   }
   std::int64_t decoded = 0;
   constexpr std::size_t kSeeds = 10;
-  for (const char one : over_seeds(
-           context, kSeeds, [](std::uint64_t s) { return static_cast<char>(is_decoded(s)); }))
-    decoded += one;
+  for (const char one : over_seeds(context, kSeeds, is_decoded)) decoded += one;
   return {27,
           "all 10^5 sequences of V10 T5 (I8 H16; tanh, GRU, LSTM); stepwise from a float32 LSTM, "
           "V1000 T50 I16 H32, 10 seeds",
