@@ -13,6 +13,8 @@ int main(int argc, char** argv) {
     add_info(unroll);
     add_capacity(unroll);
     add_study(unroll);
+    add_collide(unroll);
+    add_decode_tokens(unroll);
     unroll.footer(
         "Examples:\n"
         "  unroll train weather.csv --columns temp_max,temp_min --model decoder --out run\n"

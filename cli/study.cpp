@@ -16,6 +16,7 @@ void add_study(Command& unroll) {
   add_study_t2(study);
   add_study_t3(study);
   add_study_t4(study);
+  add_study_t5(study);
 }
 
 }  // namespace unroll::cli

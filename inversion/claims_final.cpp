@@ -34,7 +34,8 @@ struct Run {
   Tensor lm() const {
     return levenberg_marquardt(
                [&](const Tensor& at, auto) {
-                 return linearise(at, [&](const Tensor& rows) { return facts.of_unknowns(rows) - y; });
+                 return linearise(at,
+                                  [&](const Tensor& rows) { return facts.of_unknowns(rows) - y; });
                },
                zero())
         .x;
@@ -54,24 +55,29 @@ template <class F>
 std::int64_t count_runs(const ClaimContext& context, std::size_t seeds, Cell cell, bool orthogonal,
                         std::int64_t T, F f) {
   std::int64_t count = 0;
-  for (const char one : over_seeds(context, seeds, [&](std::uint64_t seed) {
-         return f(Run(cell, orthogonal, T, seed));
-       }))
+  for (const char one : over_seeds(
+           context, seeds, [&](std::uint64_t seed) { return f(Run(cell, orthogonal, T, seed)); }))
     count += one;
   return count;
 }
 
 bool by_lm(const Run& run) { return run.error(run.lm()) < kRecovered; }
-bool by_lbfgs(const Run& run) { return run.error(lbfgs(run.facts, run.y, run.zero())) < kRecovered; }
-bool by_adam(const Run& run) { return run.error(adam_descent(run.facts, run.y, run.zero())) < kRecovered; }
+bool by_lbfgs(const Run& run) {
+  return run.error(lbfgs(run.facts, run.y, run.zero())) < kRecovered;
+}
+bool by_adam(const Run& run) {
+  return run.error(adam_descent(run.facts, run.y, run.zero())) < kRecovered;
+}
 
 // From zero, by continuation, then from up to `starts` random inputs.
 AllAtOnce from_many(const Run& run, std::int64_t starts, bool all_roots) {
-  return invert_all_at_once(run.facts, run.y, {.starts = starts, .enough = 1e-12, .all_roots = all_roots});
+  return invert_all_at_once(run.facts, run.y,
+                            {.starts = starts, .enough = 1e-12, .all_roots = all_roots});
 }
 
 std::string init_name(Cell cell, bool orthogonal) {
-  return std::string(name(cell)) + (orthogonal ? cell == Cell::lstm ? " orth fb1" : " orth" : " torch");
+  return std::string(name(cell)) +
+         (orthogonal ? cell == Cell::lstm ? " orth fb1" : " orth" : " torch");
 }
 
 }  // namespace
@@ -85,18 +91,21 @@ ClaimRow last_state_orthogonal(const ClaimContext& context) {
     pass &= found == 5;
   }
   const std::int64_t plain = count_runs(context, 5, Cell::tanh, true, kHidden, by_lm);
-  const std::int64_t continued = count_runs(context, 5, Cell::tanh, true, kHidden, [](const Run& run) {
-    return run.error(from_many(run, 0, false).row) < kRecovered;
-  });
-  const std::int64_t twice = count_runs(context, 5, Cell::tanh, true, kHidden + 4, [](const Run& run) {
-    return find_collision(run.facts, run.x).found;
-  });
+  const std::int64_t continued = count_runs(
+      context, 5, Cell::tanh, true, kHidden,
+      [](const Run& run) { return run.error(from_many(run, 0, false).row) < kRecovered; });
+  const std::int64_t twice =
+      count_runs(context, 5, Cell::tanh, true, kHidden + 4,
+                 [](const Run& run) { return find_collision(run.facts, run.x).found; });
   measured += "T32 " + out_of(plain, 5) + ", with continuation " + out_of(continued, 5) +
               "; T36 a second input " + out_of(twice, 5);
   pass &= highest_rate(plain, 5) >= 0.6 && highest_rate(continued, 5) >= 0.95 && twice == 5;
-  return {20, "only h_T; tanh orth H32 I1, 5 seeds",
-          "T <= 28: 5/5 by plain LM; T32: continuation 5/5, plain .6; T > H: not unique", measured,
-          "95 % intervals at T32, else all", pass};
+  return {20,
+          "only h_T; tanh orth H32 I1, 5 seeds",
+          "T <= 28: 5/5 by plain LM; T32: continuation 5/5, plain .6; T > H: not unique",
+          measured,
+          "95 % intervals at T32, else all",
+          pass};
 }
 
 ClaimRow last_state_default(const ClaimContext& context) {
@@ -111,11 +120,15 @@ ClaimRow last_state_default(const ClaimContext& context) {
   }
   const auto growth = over_seeds(context, 9, [](std::uint64_t seed) {
     const Run early(Cell::tanh, false, 16, seed), late(Cell::tanh, false, 24, seed);
-    return std::pow(analyse(late.facts, late.x).condition / analyse(early.facts, early.x).condition, 1.0 / 8);
+    return std::pow(analyse(late.facts, late.x).condition / analyse(early.facts, early.x).condition,
+                    1.0 / 8);
   });
   const double grown = median(growth);
-  return {21, "as 20, PyTorch's initialisation", "cond grows about 3.2x a step; T <= 20: 5/5",
-          measured + "cond grows " + text_of(grown, 3) + "x a step (median of 9)", "+-.6; all",
+  return {21,
+          "as 20, PyTorch's initialisation",
+          "cond grows about 3.2x a step; T <= 20: 5/5",
+          measured + "cond grows " + text_of(grown, 3) + "x a step (median of 9)",
+          "+-.6; all",
           pass && std::abs(grown - 3.2) <= 0.6};
 }
 
@@ -143,8 +156,10 @@ ClaimRow last_state_gated(const ClaimContext& context) {
     std::int64_t T;
     double rate;
   };
-  constexpr Case kCases[] = {{Cell::gru, false, 12, 5.0 / 6}, {Cell::lstm, true, 12, 5.0 / 6},
-                             {Cell::gru, false, 16, 0},       {Cell::gru, true, 16, 1},
+  constexpr Case kCases[] = {{Cell::gru, false, 12, 5.0 / 6},
+                             {Cell::lstm, true, 12, 5.0 / 6},
+                             {Cell::gru, false, 16, 0},
+                             {Cell::gru, true, 16, 1},
                              {Cell::lstm, true, 16, 0}};
   std::string measured;
   bool pass = true;
@@ -155,12 +170,16 @@ ClaimRow last_state_gated(const ClaimContext& context) {
            return many_starts(Run(c.cell, c.orthogonal, c.T, seed));
          }))
       found += s.recovered, spurious += s.spurious;
-    measured += init_name(c.cell, c.orthogonal) + " T" + text_of(c.T) + " " + out_of(found, 6) + ", ";
+    measured +=
+        init_name(c.cell, c.orthogonal) + " T" + text_of(c.T) + " " + out_of(found, 6) + ", ";
     pass &= highest_rate(found, 6) >= c.rate;
   }
-  return {22, "as 20, GRU and LSTM, 80 starts, 6 seeds",
-          "T12: GRU 5/6, LSTM 5/6; T16: GRU torch 0, GRU orth 6/6, LSTM 0 (better passes); no spurious root",
-          measured + "spurious roots " + text_of(spurious), "95 % intervals reach the rates; no spurious root",
+  return {22,
+          "as 20, GRU and LSTM, 80 starts, 6 seeds",
+          "T12: GRU 5/6, LSTM 5/6; T16: GRU torch 0, GRU orth 6/6, LSTM 0 (better passes); no "
+          "spurious root",
+          measured + "spurious roots " + text_of(spurious),
+          "95 % intervals reach the rates; no spurious root",
           pass && spurious == 0};
 }
 
@@ -178,13 +197,16 @@ ClaimRow optimisers(const ClaimContext& context) {
                                 count_runs(context, 5, c.cell, c.orthogonal, c.T, by_lbfgs),
                                 count_runs(context, 5, c.cell, c.orthogonal, c.T, by_adam)};
     lm += own[0], quasi += own[1], first += own[2];
-    measured += init_name(c.cell, c.orthogonal) + " T" + text_of(c.T) + ": LM " + out_of(own[0], 5) + ", L-BFGS " +
-                out_of(own[1], 5) + ", Adam " + out_of(own[2], 5) + "; ";
+    measured += init_name(c.cell, c.orthogonal) + " T" + text_of(c.T) + ": LM " +
+                out_of(own[0], 5) + ", L-BFGS " + out_of(own[1], 5) + ", Adam " +
+                out_of(own[2], 5) + "; ";
   }
   const std::int64_t lstm = count_runs(context, 5, Cell::lstm, false, 8, by_adam);
-  return {23, "20 at T16 and 21 at T8, 2000 iterations of Adam",
+  return {23,
+          "20 at T16 and 21 at T8, 2000 iterations of Adam",
           "LM 1, 1 >= L-BFGS 1, 1 >> Adam .8, .4; LSTM T8 Adam 0",
-          measured + "lstm torch T8: Adam " + out_of(lstm, 5), "LM all; L-BFGS no better, Adam no better than that",
+          measured + "lstm torch T8: Adam " + out_of(lstm, 5),
+          "LM all; L-BFGS no better, Adam no better than that",
           lm == 10 && quasi <= lm && first <= quasi && highest_rate(quasi, 10) >= 1 - 1e-9};
 }
 
@@ -198,13 +220,15 @@ struct PriorErrors {
 
 constexpr std::int64_t kSteps = 20, kTrain = 2000, kTest = 40;
 
-// NMSE of each row; a nonlinear encoder has a few rows with another minimum, so tanh counts by medians.
+// NMSE of each row; a nonlinear encoder has a few rows with another minimum, so tanh counts by
+// medians.
 std::vector<double> scores(const Tensor& back, const Tensor& x) {
   return to_vector<double>(mean(square(back - x), {1}) / mean(square(x)));
 }
 double score(Cell cell, const Tensor& back, const Tensor& x) {
   const std::vector<double> own = scores(back, x);
-  return cell == Cell::tanh ? median(own) : std::accumulate(own.begin(), own.end(), 0.0) / double(own.size());
+  return cell == Cell::tanh ? median(own)
+                            : std::accumulate(own.begin(), own.end(), 0.0) / double(own.size());
 }
 
 // The linear estimate of x from y that is best on the training rows.
@@ -237,7 +261,8 @@ PriorErrors lorenz_errors(Cell cell, std::uint64_t seed) {
   Tensors found;
   for (std::int64_t i = 0; i < kTest; i++)
     found.push_back(map_estimate(facts, contiguous_copy(view::slice(y, 0, i, i + 1)), prior, 1e-6));
-  PriorErrors errors{score(cell, cat(found, 0), x), score(cell, regression(train, facts.of_unknowns(train), y), x), 0};
+  PriorErrors errors{score(cell, cat(found, 0), x),
+                     score(cell, regression(train, facts.of_unknowns(train), y), x), 0};
   if (cell == Cell::linear) errors.lmmse = score(cell, lmmse(facts, prior, y), x);
   return errors;
 }
@@ -246,8 +271,10 @@ PriorErrors lorenz_errors(Cell cell, std::uint64_t seed) {
 
 ClaimRow under_a_prior(const ClaimContext& context) {
   constexpr std::size_t kSeeds = 4;
-  const auto linear_errors = over_seeds(context, kSeeds, [](auto seed) { return lorenz_errors(Cell::linear, seed); });
-  const auto tanh_errors = over_seeds(context, kSeeds, [](auto seed) { return lorenz_errors(Cell::tanh, seed); });
+  const auto linear_errors =
+      over_seeds(context, kSeeds, [](auto seed) { return lorenz_errors(Cell::linear, seed); });
+  const auto tanh_errors =
+      over_seeds(context, kSeeds, [](auto seed) { return lorenz_errors(Cell::tanh, seed); });
   double apart = 0, map = 0, tanh_map = 0, tanh_ridge = 0;
   for (std::size_t i = 0; i < kSeeds; i++) {
     apart = std::max(apart, std::abs(linear_errors[i].map / linear_errors[i].lmmse - 1));
@@ -255,7 +282,9 @@ ClaimRow under_a_prior(const ClaimContext& context) {
     tanh_map += tanh_errors[i].map / kSeeds;
     tanh_ridge += tanh_errors[i].ridge / kSeeds;
   }
-  return {30, "Lorenz, T20 I3 (60 unknowns), h_T of H32, orth: data-prior MAP, 40 held-out windows, 4 seeds",
+  return {30,
+          "Lorenz, T20 I3 (60 unknowns), h_T of H32, orth: data-prior MAP, 40 held-out windows, 4 "
+          "seeds",
           "linear: MAP = LMMSE, 4.3e-3; tanh (median window): MAP 3.1e-3 beats ridge 5.5e-2",
           "linear MAP " + text_of(map) + ", MAP / LMMSE - 1 = " + text_of(apart) + "; tanh MAP " +
               text_of(tanh_map) + ", ridge " + text_of(tanh_ridge),
@@ -293,14 +322,19 @@ std::vector<T4Row> run_t4(const ClaimContext& context) {
 
 ClaimRows invert_claims(const ClaimContext& context) {
   using Measure = ClaimRow (*)(const ClaimContext&);
-  constexpr std::pair<int, Measure> kClaims[] = {
-      {1, claims::closed_form_runs},      {2, claims::gated_runs},
-      {3, claims::inputs_of_a_step},      {9, claims::two_layers},
-      {10, claims::unknown_start},        {11, claims::growth_through_readout},
-      {12, claims::batch_through_readout}, {20, claims::last_state_orthogonal},
-      {21, claims::last_state_default},   {22, claims::last_state_gated},
-      {23, claims::optimisers},           {25, claims::every_kth},
-      {30, claims::under_a_prior}};
+  constexpr std::pair<int, Measure> kClaims[] = {{1, claims::closed_form_runs},
+                                                 {2, claims::gated_runs},
+                                                 {3, claims::inputs_of_a_step},
+                                                 {9, claims::two_layers},
+                                                 {10, claims::unknown_start},
+                                                 {11, claims::growth_through_readout},
+                                                 {12, claims::batch_through_readout},
+                                                 {20, claims::last_state_orthogonal},
+                                                 {21, claims::last_state_default},
+                                                 {22, claims::last_state_gated},
+                                                 {23, claims::optimisers},
+                                                 {25, claims::every_kth},
+                                                 {30, claims::under_a_prior}};
   ClaimRows rows;
   for (const auto& [claim, measure] : kClaims) {
     if (context.progress) context.progress("claim " + std::to_string(claim));

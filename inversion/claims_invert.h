@@ -19,8 +19,8 @@ struct T4Row {
   std::int64_t T;
   double condition;  // median over seeds, at the true input
   std::int64_t seeds;
-  // Seeds whose input came back: Levenberg-Marquardt from zero, with continuation and random starts,
-  // L-BFGS and Adam from zero.
+  // Seeds whose input came back: Levenberg-Marquardt from zero, with continuation and random
+  // starts, L-BFGS and Adam from zero.
   std::int64_t lm, multistart, lbfgs, adam;
 };
 std::vector<T4Row> run_t4(const ClaimContext& context);

@@ -4,7 +4,8 @@
 #include "inversion/claims_invert.h"
 #include "inversion/claims_tools.h"
 
-namespace unroll::claims {
+namespace UNROLL_API unroll {
+namespace claims {
 
 // claims_stepwise.cpp
 ClaimRow closed_form_runs(const ClaimContext& context);        // 1
@@ -23,4 +24,5 @@ ClaimRow last_state_gated(const ClaimContext& context);       // 22
 ClaimRow optimisers(const ClaimContext& context);             // 23
 ClaimRow under_a_prior(const ClaimContext& context);          // 30
 
-}  // namespace unroll::claims
+}  // namespace claims
+}  // namespace unroll

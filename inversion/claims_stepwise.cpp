@@ -22,7 +22,9 @@ double largest_in(const std::vector<double>& values) {
 }
 
 Stepwise invert_run(const Facts& facts, const Tensor& y, std::int64_t restarts = 20) {
-  return invert_stepwise(facts, y, {.restarts = restarts, .error = fact_error(facts, zeros({1, facts.unknowns()}, f64))});
+  return invert_stepwise(
+      facts, y,
+      {.restarts = restarts, .error = fact_error(facts, zeros({1, facts.unknowns()}, f64))});
 }
 
 // ---- 1 and 2: every h_t of one layer, I4 H16 T50
@@ -57,15 +59,19 @@ ClaimRow recovery_claim(const ClaimContext& context, int claim, std::initializer
   constexpr std::size_t kSeeds = 20;
   std::vector<double> error64, error32, growth;
   for (const Cell cell : cells)
-    for (const Recovery& r : over_seeds(context, kSeeds, [&](auto seed) { return recovery(cell, seed); })) {
+    for (const Recovery& r :
+         over_seeds(context, kSeeds, [&](auto seed) { return recovery(cell, seed); })) {
       error64.push_back(r.error64);
       error32.push_back(r.error32);
       growth.push_back(r.late_over_early);
     }
   const double most64 = largest_in(error64), most32 = largest_in(error32), grown = median(growth);
-  return {claim, setup, "largest error < 1e-13 (float64), < 2e-6 (float32); no growth with t",
+  return {claim,
+          setup,
+          "largest error < 1e-13 (float64), < 2e-6 (float32); no growth with t",
           text_of(most64) + ", " + text_of(most32) + "; late over early errors " + text_of(grown),
-          "every seed; growth below 2", most64 < 1e-13 && most32 < 2e-6 && grown < 2};
+          "every seed; growth below 2",
+          most64 < 1e-13 && most32 < 2e-6 && grown < 2};
 }
 
 // ---- 3: how many inputs
@@ -81,7 +87,8 @@ struct StepRun {
   // Beyond H, steps do not matter and all are solved at once.
   StepRun(Cell cell, std::int64_t I, Random random)
       : facts(Encoder({.cell = cell, .I = I, .H = H}, random), observation("all"), I > H ? 5 : 20),
-        x(random.normal({facts.T(), 1, I}, 0, 1, f64)), y(facts(x, {})) {}
+        x(random.normal({facts.T(), 1, I}, 0, 1, f64)),
+        y(facts(x, {})) {}
 };
 
 // Stepwise, from a cold start and `restarts` random ones.
@@ -93,7 +100,8 @@ bool comes_back(Cell cell, std::int64_t I, std::uint64_t seed, std::int64_t rest
 // What the verdict says, which also looks for other inputs.
 bool is_certified(Cell cell, std::int64_t I, std::uint64_t seed) {
   const StepRun run(cell, I, seed);
-  const Tensor outputs = view::transpose(view::reshape(run.y, {1, run.facts.T(), run.facts.width()}), 0, 1);
+  const Tensor outputs =
+      view::transpose(view::reshape(run.y, {1, run.facts.T(), run.facts.width()}), 0, 1);
   return invert(run.facts.encoder(), outputs, observation("all"), {.restarts = 4}).verdict() ==
          Verdict::recovered;
 }
@@ -109,7 +117,8 @@ std::int64_t successes(const ClaimContext& context, F f) {
 
 double largest_error(const Tensor& a, const Tensor& b) {
   const Tensor error = abs(a - b);
-  return error.numel() ? amax(view::reshape(contiguous_copy(error), {error.numel()}), {0}).item() : 0;
+  return error.numel() ? amax(view::reshape(contiguous_copy(error), {error.numel()}), {0}).item()
+                       : 0;
 }
 
 ClaimRow closed_form_runs(const ClaimContext& context) {
@@ -118,7 +127,8 @@ ClaimRow closed_form_runs(const ClaimContext& context) {
 }
 
 ClaimRow gated_runs(const ClaimContext& context) {
-  return recovery_claim(context, 2, {Cell::lstm, Cell::gru}, "all h_t; LSTM and GRU; I4 H16 T50, 20 seeds each");
+  return recovery_claim(context, 2, {Cell::lstm, Cell::gru},
+                        "all h_t; LSTM and GRU; I4 H16 T50, 20 seeds each");
 }
 
 ClaimRow inputs_of_a_step(const ClaimContext& context) {
@@ -126,19 +136,26 @@ ClaimRow inputs_of_a_step(const ClaimContext& context) {
   bool pass = true;
   for (const Cell cell : {Cell::gru, Cell::lstm}) {
     const auto rate = [&](std::int64_t I, std::int64_t restarts) {
-      return successes(context, [&](std::uint64_t seed) { return comes_back(cell, I, seed, restarts); });
+      return successes(context,
+                       [&](std::uint64_t seed) { return comes_back(cell, I, seed, restarts); });
     };
     const std::int64_t few = rate(12, 0), cold = rate(15, 0), many = rate(15, 20);
     std::int64_t lost = 0;
     for (const std::int64_t I : {16, 20})
       lost += successes(context, [&](std::uint64_t seed) { return is_certified(cell, I, seed); });
-    measured += std::string(measured.empty() ? "" : "; ") + name(cell) + " I12 " + out_of(few, 10) + ", I15 cold " +
-                out_of(cold, 10) + ", with restarts " + out_of(many, 10) + ", I16 and I20 certified " + out_of(lost, 20);
-    pass &= few == 10 && highest_rate(cold, 10) >= 0.3 && highest_rate(many, 10) >= 0.9 && lost == 0;
+    measured += std::string(measured.empty() ? "" : "; ") + name(cell) + " I12 " + out_of(few, 10) +
+                ", I15 cold " + out_of(cold, 10) + ", with restarts " + out_of(many, 10) +
+                ", I16 and I20 certified " + out_of(lost, 20);
+    pass &=
+        few == 10 && highest_rate(cold, 10) >= 0.3 && highest_rate(many, 10) >= 0.9 && lost == 0;
   }
-  return {3, "all h_t; LSTM and GRU, H16 T20, by I, 10 seeds",
-          "I <= 12: all, cold; I15: .3 cold or better, .9 with 20 restarts; I >= 16: never, other inputs fit", measured,
-          "95 % intervals reach the rates; none at I >= H", pass};
+  return {3,
+          "all h_t; LSTM and GRU, H16 T20, by I, 10 seeds",
+          "I <= 12: all, cold; I15: .3 cold or better, .9 with 20 restarts; I >= 16: never, other "
+          "inputs fit",
+          measured,
+          "95 % intervals reach the rates; none at I >= H",
+          pass};
 }
 
 ClaimRow two_layers(const ClaimContext& context) {
@@ -152,12 +169,18 @@ ClaimRow two_layers(const ClaimContext& context) {
       const Tensor x = random.normal({20, 1, 4}, 0, 1, f64);
       return largest_error(invert_run(facts, facts(x, {})).x, x);
     });
-    const std::int64_t found = std::count_if(errors.begin(), errors.end(), [](double e) { return e < 1e-10; });
-    measured += std::string(name(cell)) + " " + out_of(found, 10) + " (median " + text_of(median(errors)) + ") ";
+    const std::int64_t found =
+        std::count_if(errors.begin(), errors.end(), [](double e) { return e < 1e-10; });
+    measured += std::string(name(cell)) + " " + out_of(found, 10) + " (median " +
+                text_of(median(errors)) + ") ";
     pass &= found == 10;
   }
-  return {9, "two layers, only the top h; I4 H16 T20, 10 seeds each", "solved jointly 10/10", measured,
-          "errors below 1e-10", pass};
+  return {9,
+          "two layers, only the top h; I4 H16 T20, 10 seeds each",
+          "solved jointly 10/10",
+          measured,
+          "errors below 1e-10",
+          pass};
 }
 
 ClaimRow unknown_start(const ClaimContext& context) {
@@ -175,8 +198,12 @@ ClaimRow unknown_start(const ClaimContext& context) {
     for (std::int64_t i = 0; i < T * I; i++) lost += std::isinf(local.gain.item({i}));
     pass &= local.rank == local.unknowns - I && lost == I && std::isinf(local.gain.item({I - 1}));
   }
-  return {10, "LSTM, all h_t, h_0 and c_0 unknown; I4 H16", "rank deficit I for T >= 4: x_1 is lost, the rest is not",
-          measured, "exact", pass};
+  return {10,
+          "LSTM, all h_t, h_0 and c_0 unknown; I4 H16",
+          "rank deficit I for T >= 4: x_1 is lost, the rest is not",
+          measured,
+          "exact",
+          pass};
 }
 
 namespace {
@@ -208,17 +235,24 @@ ClaimRow growth_through_readout(const ClaimContext& context) {
   for (std::uint64_t s = 0; s < 200 && runs < kRuns; s++) {
     const Facts facts = through_readout(context.seed * 1000 + s, 4, T);
     const double radius = inverse_radius(facts);
-    if (radius < 1.1 || radius > 1.6) continue;  // growth that T steps show and rounding does not end
+    if (radius < 1.1 || radius > 1.6)
+      continue;  // growth that T steps show and rounding does not end
     Random random(context.seed * 1000 + s, 1);
     const Tensor y = facts(random.normal({T, 1, 2}, 0, 1, f64), {});
     const Stepwise back = invert_stepwise(facts, y, {.restarts = 0, .enough = 1e300});
-    const double growth = std::pow(back.gain.item({T - 1, 0}) / back.gain.item({T / 2 - 1, 0}), 2.0 / T);
+    const double growth =
+        std::pow(back.gain.item({T - 1, 0}) / back.gain.item({T / 2 - 1, 0}), 2.0 / T);
     measured += (runs ? ", " : "") + text_of(growth, 4) + " of " + text_of(radius, 4);
     pass &= std::abs(growth / radius - 1) < 0.02;
     runs++;
   }
-  return {11, "readout of 4 numbers of a linear RNN, I2 H16, causal inverse, " + text_of(runs) + " seeds",
-          "error growth per step = rho(A - B (C B)^+ C A)", measured, "2 %", pass && runs == kRuns};
+  return {
+      11,
+      "readout of 4 numbers of a linear RNN, I2 H16, causal inverse, " + text_of(runs) + " seeds",
+      "error growth per step = rho(A - B (C B)^+ C A)",
+      measured,
+      "2 %",
+      pass && runs == kRuns};
 }
 
 ClaimRow batch_through_readout(const ClaimContext& context) {
@@ -232,12 +266,15 @@ ClaimRow batch_through_readout(const ClaimContext& context) {
   const double three = conditions(3), four = conditions(4), eight = conditions(8);
   const Facts thin = through_readout(context.seed, 1, T);
   const LocalAnalysis local = analyse(thin, zeros({1, thin.unknowns()}, f64));
-  return {12, "as 11, all T30 at once, 7 seeds", "P 3/4/8: cond 84/32/9, falling; P1: rank P*T = 30 of 60",
+  return {12,
+          "as 11, all T30 at once, 7 seeds",
+          "P 3/4/8: cond 84/32/9, falling; P1: rank P*T = 30 of 60",
           "cond " + text_of(three) + "/" + text_of(four) + "/" + text_of(eight) + ", P1: rank " +
               out_of(local.rank, local.unknowns),
           "rank exact; medians within a factor of 3",
           local.rank == T && local.unknowns == 2 * T && three > four && four > eight &&
-              within_factor(three, 84, 3) && within_factor(four, 32, 3) && within_factor(eight, 9, 3)};
+              within_factor(three, 84, 3) && within_factor(four, 32, 3) &&
+              within_factor(eight, 9, 3)};
 }
 
 ClaimRow every_kth(const ClaimContext& context) {
@@ -247,18 +284,24 @@ ClaimRow every_kth(const ClaimContext& context) {
     std::int64_t found = 0;
     for (const char one : over_seeds(context, 5, [&](auto seed) {
            Random random(seed);
-           const Encoder encoder({.cell = Cell::tanh, .I = 2, .H = 16}, random, {.orthogonal = true});
+           const Encoder encoder({.cell = Cell::tanh, .I = 2, .H = 16}, random,
+                                 {.orthogonal = true});
            const Facts facts(encoder, observation("every:" + text_of(k)), 24);
            const Tensor x = random.normal({24, 1, 2}, 0, 1, f64);
-           if (is_stepwise(facts)) return largest_error(invert_run(facts, facts(x, {})).x, x) < 1e-6;
+           if (is_stepwise(facts))
+             return largest_error(invert_run(facts, facts(x, {})).x, x) < 1e-6;
            return analyse(facts, facts.rows_of(x)).rank == facts.unknowns();
          }))
       found += one;
     measured += "k" + text_of(k) + ": " + out_of(found, 5) + " ";
     pass &= k * 2 < 16 ? found == 5 : k * 2 == 16 ? highest_rate(found, 5) >= 1 : found == 0;
   }
-  return {25, "h seen every k steps, I2 H16 tanh, T24, 5 seeds", "solvable iff k*I <= H: k <= 8 5/5, k = 12 none",
-          measured, "exact; at k*I = H the 95 % interval", pass};
+  return {25,
+          "h seen every k steps, I2 H16 tanh, T24, 5 seeds",
+          "solvable iff k*I <= H: k <= 8 5/5, k = 12 none",
+          measured,
+          "exact; at k*I = H the 95 % interval",
+          pass};
 }
 
 }  // namespace unroll::claims

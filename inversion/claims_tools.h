@@ -13,7 +13,8 @@
 #include "inversion/claims.h"
 #include "models/encoder.h"
 
-namespace unroll::claims {
+namespace UNROLL_API unroll {
+namespace claims {
 
 /// Two digits, as in "1.2e-05".
 inline std::string text_of(double value, int digits = 2) {
@@ -70,4 +71,5 @@ ClaimRow noise_gain(const ClaimContext& context);
 ClaimRow saturated_rows(const ClaimContext& context);
 ClaimRow active_rows(const ClaimContext& context);
 
-}  // namespace unroll::claims
+}  // namespace claims
+}  // namespace unroll

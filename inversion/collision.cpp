@@ -12,6 +12,8 @@
 namespace unroll {
 namespace {
 
+constexpr std::int64_t kJacobians = 1 << 22;  // numbers in those of the starts solved together
+
 double largest(const Tensor& x) { return x.numel() ? amax(abs(x), {0, 1}).item() : 0; }
 
 double length(const Tensor& x) { return std::sqrt(sum(square(x)).item()); }
@@ -183,15 +185,19 @@ Collision second_preimage(const Facts& facts, const Tensor& row, const PreimageO
     return linearise(x, [&](const Tensor& rows) { return facts.of_unknowns(rows) - y; });
   };
   Random random(options.seed, 42);
-  const LmResult solved = levenberg_marquardt(
-      residuals, random.normal({options.starts, n}, 0, options.scale, Dtype::float64));
   const double enough = allowed(y, options.agreement);
   const double least = options.distance * (1 + length(row));
   Collision best = measured(facts, row, row);
-  for (std::int64_t b = 0; b < options.starts; b++) {
-    if (!(solved.residual[static_cast<std::size_t>(b)] <= enough)) continue;
-    const Collision c = measured(facts, row, slice(solved.x, 0, b, b + 1));
-    if (c.output_distance <= enough && c.input_distance > best.input_distance) best = c;
+  const std::int64_t at_once = std::max<std::int64_t>(1, kJacobians / (facts.count() * n));
+  for (std::int64_t first = 0; first < options.starts; first += at_once) {
+    const std::int64_t count = std::min(at_once, options.starts - first);
+    const LmResult solved =
+        levenberg_marquardt(residuals, random.normal({count, n}, 0, options.scale, Dtype::float64));
+    for (std::int64_t b = 0; b < count; b++) {
+      if (!(solved.residual[static_cast<std::size_t>(b)] <= enough)) continue;
+      const Collision c = measured(facts, row, slice(solved.x, 0, b, b + 1));
+      if (c.output_distance <= enough && c.input_distance > best.input_distance) best = c;
+    }
   }
   best.rank = Surface(facts, row, 0).rank();
   best.steps = options.starts;

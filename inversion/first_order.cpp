@@ -59,7 +59,8 @@ Tensor direction(const std::deque<Pair>& pairs, const Tensor& gradient) {
 
 }  // namespace
 
-Tensor lbfgs(const Facts& facts, const Tensor& y, const Tensor& start, const LbfgsOptions& options) {
+Tensor lbfgs(const Facts& facts, const Tensor& y, const Tensor& start,
+             const LbfgsOptions& options) {
   const NoTape none;
   Tensor x = start;
   Slope at = slope_at(facts, y, x);

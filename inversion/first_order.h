@@ -3,8 +3,8 @@
 //
 //   Tensor row = lbfgs(facts, y, zeros({1, facts.unknowns()}, Dtype::float64));
 //
-// Neither is what an inversion should use: their rate depends on the condition of J^T J, which is that
-// of J squared (CLAIMS: claim 23). Thread-safe; nothing is recorded.
+// Neither is what an inversion should use: their rate depends on the condition of J^T J, which is
+// that of J squared (CLAIMS: claim 23). Thread-safe; nothing is recorded.
 #pragma once
 
 #include "inversion/observation.h"
@@ -15,8 +15,8 @@ struct LbfgsOptions {
   std::int64_t iterations = 2000;
   std::int64_t memory = 20;  // pairs of steps and changes of the gradient
 };
-/// From start [1,n]; y [1,m]. Two-loop recursion and a backtracking line search (Nocedal & Wright 2006,
-/// algorithms 7.4 and 3.1). Ends where no step lowers the residual.
+/// From start [1,n]; y [1,m]. Two-loop recursion and a backtracking line search (Nocedal & Wright
+/// 2006, algorithms 7.4 and 3.1). Ends where no step lowers the residual.
 Tensor lbfgs(const Facts& facts, const Tensor& y, const Tensor& start,
              const LbfgsOptions& options = {});
 

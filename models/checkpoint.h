@@ -60,7 +60,8 @@ struct RunConfig {
   std::string missing = "error";  // how missing values were treated
 };
 
-/// DIR/config.json, and where an encoder is given encoder.safetensors, before config.json. Throws Error where there is another one already.
+/// DIR/config.json, and where an encoder is given encoder.safetensors, before config.json. Throws
+/// Error where there is another one already.
 void save_config(const std::string& directory, const RunConfig& config);
 RunConfig load_config(const std::string& directory);
 

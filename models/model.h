@@ -1,8 +1,8 @@
 // The model of a training run, and its decoder alone: a guess at the input from what an encoder
 // said.
 //
-//   const Model model = Model::open("run");                  // of unroll train --encoder W --freeze
-//   Tensor x = decode_state(model, {.last = h_T}, T);        // [T,N,I]
+//   const Model model = Model::open("run");                  // of unroll train --encoder W
+//   --freeze Tensor x = decode_state(model, {.last = h_T}, T);        // [T,N,I]
 #pragma once
 
 #include <memory>

@@ -50,8 +50,8 @@ class CliEncoder : public ::testing::Test {
   }
 
   Finished train(const std::string& out, const Arguments& more, const char* epochs = "4") {
-    Arguments all = {"train", waves(),     "--window", "12",  "--threads",
-                     "1",     "--epochs", epochs,        "--out", folder / out};
+    Arguments all = {"train", waves(),    "--window", "12",    "--threads",
+                     "1",     "--epochs", epochs,     "--out", folder / out};
     all.insert(all.end(), more.begin(), more.end());
     return Process(UNROLL_COMMAND, all).wait();
   }
@@ -80,7 +80,8 @@ const EncoderSizes kDeep{
 TEST_F(CliEncoder, FrozenItStaysAsItIsAndTheDecoderLearns) {
   for (const EncoderSizes& sizes : {kLstm, kDeep}) {
     const std::string file = weights(sizes), out = sizes.projection ? "deep" : "flat";
-    const Finished done = train(out, {"--encoder", file, "--freeze", "--model", "decoder", "--lr", "0.02"}, "60");
+    const Finished done =
+        train(out, {"--encoder", file, "--freeze", "--model", "decoder", "--lr", "0.02"}, "60");
     ASSERT_EQ(done.code, 0) << done.err;
     EXPECT_NE(done.out.find("frozen"), std::string::npos) << done.out;
     EXPECT_LT(losses(out).second, 0.7 * losses(out).first);
@@ -117,9 +118,9 @@ TEST_F(CliEncoder, WithoutFreezeItIsFineTuned) {
 TEST_F(CliEncoder, EveryModelTrains) {
   const std::string file = weights({.cell = Cell::relu, .I = 2, .H = 4, .layers = 2});
   for (const ModelKind kind : all_model_kinds()) {
-    const Finished done = train(name(kind), {"--encoder", file, "--freeze", "--encoder-cell",
-                                             "relu", "--encoder-prefix", "encoder.rnn.", "--model",
-                                             name(kind), "--cell", "lstm", "--hidden", "3"});
+    const Finished done = train(
+        name(kind), {"--encoder", file, "--freeze", "--encoder-cell", "relu", "--encoder-prefix",
+                     "encoder.rnn.", "--model", name(kind), "--cell", "lstm", "--hidden", "3"});
     ASSERT_EQ(done.code, 0) << done.err;
     EXPECT_NE(done.out.find("relu RNN, 2 layers"), std::string::npos) << done.out;
   }
@@ -128,8 +129,9 @@ TEST_F(CliEncoder, EveryModelTrains) {
 TEST_F(CliEncoder, KilledAndResumedEndsInTheSameBits) {
   for (const char* freeze : {"--freeze", "--orthogonal"}) {
     const std::string file = weights(kDeep), name = freeze + 2;
-    const Arguments options = {"--encoder", file,       freeze, "--model", "decoder",
-                               "--steps",   "400",      "--checkpoint-every", "3"};
+    const Arguments options = {"--encoder", file,      freeze, "--model",
+                               "decoder",   "--steps", "400",  "--checkpoint-every",
+                               "3"};
     const auto start = [&](const std::string& out) {
       Arguments all = {"train", waves(), "--window", "12", "--out", folder / out};
       all.insert(all.end(), options.begin(), options.end());

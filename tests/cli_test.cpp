@@ -93,7 +93,14 @@ TEST_F(Cli, VersionAndHelp) {
                                                          {"info"},
                                                          {"study"},
                                                          {"study", "t1"},
-                                                         {"study", "t2"}}) {
+                                                         {"study", "claims"},
+                                                         {"study", "t2"},
+                                                         {"study", "t3"},
+                                                         {"study", "t4"},
+                                                         {"study", "t5"},
+                                                         {"collide"},
+                                                         {"decode-tokens"},
+                                                         {"capacity"}}) {
     const Finished help = unroll_command(command + Arguments{"--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;

@@ -73,9 +73,9 @@ TEST(GivenEncoder, TheLastOutputIsThatOfBothDirections) {
   const Encoder encoder = drawn(kSizes[4]);
   const Made made(options_for(encoder, ModelKind::decoder_repeat, true));
   const Tensor y = encoder(x).y;  // [T,N,2P]
-  const Tensor last = cat({view::slice(view::select(y, 0, 5), 1, 0, 3),
-                           view::slice(view::select(y, 0, 0), 1, 3, 6)},
-                          -1);
+  const Tensor last = cat(
+      {view::slice(view::select(y, 0, 5), 1, 0, 3), view::slice(view::select(y, 0, 0), 1, 3, 6)},
+      -1);
   EXPECT_EQ(to_vector<double>(made.model.decode({.last = last}, 6)),
             to_vector<double>(made.model(x)));
   EXPECT_EQ(made.model.bottleneck(), 6);
@@ -147,8 +147,8 @@ TEST(GivenEncoder, TrainingLeavesAFrozenOneAloneAndLearns) {
     EXPECT_LT(made.model.loss(x).item(), 0.8 * before);
     const Safetensors file = read_safetensors(folder / "model.safetensors");
     for (const NamedTensor& each : encoder.tensors()) {
-      const bool same = to_vector<double>(file["encoder." + each.name]) ==
-                        to_vector<double>(each.tensor);
+      const bool same =
+          to_vector<double>(file["encoder." + each.name]) == to_vector<double>(each.tensor);
       EXPECT_EQ(same, frozen) << each.name;
     }
   }
@@ -159,8 +159,8 @@ TEST(GivenEncoder, WhatDoesNotFitIsRefused) {
   ModelOptions wrong = options_for(encoder, ModelKind::decoder, true);
   wrong.inputs = 3;
   EXPECT_ERROR(Made{wrong}, "projected to 3", "does not read 3 numbers");
-  const Encoded seen = Made(options_for(encoder, ModelKind::decoder, true)).model.encode(
-      random_batch());
+  const Encoded seen =
+      Made(options_for(encoder, ModelKind::decoder, true)).model.encode(random_batch());
   const auto decode = [&](ModelKind kind, const Encoded& encoded, std::int64_t steps = 6) {
     return Made(options_for(encoder, kind, true)).model.decode(encoded, steps);
   };
@@ -230,9 +230,9 @@ TEST(GivenEncoder, DecodeStateIsTheReconstructionInTheDataUnits) {
       const Model model(config);
       const EncoderOut out = encoder(raw);
       const Tensor guess = decode_state(model, {.state = {out.last.h, out.last.c}}, 6);
-      const Tensor expected = Standardizer({3, -1}, {2, 0.5})
-                                  .invert(cast_copy(
-                                      model.reconstruction(cast_copy(x, Dtype::float32)), f64));
+      const Tensor expected =
+          Standardizer({3, -1}, {2, 0.5})
+              .invert(cast_copy(model.reconstruction(cast_copy(x, Dtype::float32)), f64));
       EXPECT_EQ(guess.dtype(), f64);
       EXPECT_LT(sum(abs(guess - expected)).item(), 1e-4);
     }
