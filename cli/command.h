@@ -11,5 +11,6 @@ void add_reconstruct(Command& unroll);
 void add_compare(Command& unroll);
 void add_info(Command& unroll);
 void add_study(Command& unroll);
+void add_invert(Command& unroll);
 
 }  // namespace unroll::cli

@@ -41,8 +41,6 @@ int significand_bits(Dtype dtype) {
   }
 }
 
-double unit_roundoff(Dtype dtype) { return std::ldexp(1.0, -significand_bits(dtype)); }
-
 double preactivation_bound(double h, double ulps, Dtype dtype) {
   const double error = ulps * unit_roundoff(dtype);
   // 1 - (|h| + e)^2 in two factors, the small one without cancellation.

@@ -13,14 +13,13 @@
 #include <span>
 
 #include "inversion/observation.h"
+#include "inversion/rounding.h"
 
 namespace UNROLL_API unroll {
 
 /// Bits of the significand, the leading one included: 53, 24, 11 or 8. Throws Error for int64 and
 /// bool.
 int significand_bits(Dtype dtype);
-/// Half the distance from 1 to the next number above: 2^-significand_bits.
-double unit_roundoff(Dtype dtype);
 
 // ---- saturation
 

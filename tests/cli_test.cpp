@@ -86,8 +86,14 @@ TEST_F(Cli, VersionAndHelp) {
   const Finished version = unroll_command({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_EQ(version.out.rfind("unroll 0.", 0), 0u) << version.out;
-  for (const Arguments& command : std::vector<Arguments>{
-           {}, {"train"}, {"reconstruct"}, {"compare"}, {"info"}, {"study"}, {"study", "t1"}}) {
+  for (const Arguments& command : std::vector<Arguments>{{},
+                                                         {"train"},
+                                                         {"reconstruct"},
+                                                         {"compare"},
+                                                         {"info"},
+                                                         {"study"},
+                                                         {"study", "t1"},
+                                                         {"invert"}}) {
     const Finished help = unroll_command(command + Arguments{"--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;
