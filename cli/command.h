@@ -14,5 +14,6 @@ void add_capacity(Command& unroll);
 void add_study(Command& unroll);
 void add_collide(Command& unroll);
 void add_decode_tokens(Command& unroll);
+void add_invert(Command& unroll);
 
 }  // namespace unroll::cli

@@ -80,6 +80,12 @@ Encoder InversionOptions::encoder() const {
   return Encoder::load(weights_, hints);
 }
 
+std::string InversionOptions::readout() const {
+  return observe_.starts_with(kReadout) ? observe_.substr(std::string(kReadout).size()) : readout_;
+}
+
+std::vector<std::string> InversionOptions::files() const { return {weights_, readout(), h0_, c0_}; }
+
 Observation InversionOptions::observation(const Encoder& encoder, Dtype of_outputs) const {
   const EncoderSizes& sizes = encoder.sizes();
   const bool short_form = observe_.starts_with(kReadout);
@@ -90,8 +96,7 @@ Observation InversionOptions::observation(const Encoder& encoder, Dtype of_outpu
   if (!c0_.empty() && !sizes.has_cell_state())
     throw UsageError("--c0 is an LSTM's, and these weights are of a " + encoder.describe());
   Observation seen = parsed(short_form ? "all" : observe_);
-  const std::string readout = short_form ? observe_.substr(std::string(kReadout).size()) : readout_;
-  if (!readout.empty()) seen.readout = read_numbers(readout);
+  if (!readout().empty()) seen.readout = read_numbers(readout());
   seen.initial_known = !unknown_start_;
   if (!h0_.empty()) seen.initial.h = state("--h0", h0_, sizes, sizes.state_width());
   if (!c0_.empty()) seen.initial.c = state("--c0", c0_, sizes, sizes.H);

@@ -10,6 +10,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "inversion/observation.h"
@@ -31,11 +32,15 @@ class InversionOptions {
   /// where a file cannot be read or does not fit the encoder.
   Observation observation(const Encoder& encoder, Dtype of_outputs = Dtype::float64) const;
 
+  /// The files that the options name, which no output may overwrite.
+  std::vector<std::string> files() const;
   const std::string& weights() const noexcept { return weights_; }
   /// What --observe says, for people.
   const std::string& observe() const noexcept { return observe_; }
 
  private:
+  std::string readout() const;  // its path, or empty
+
   Command command_;
   std::string weights_, observe_ = "all", readout_, h0_, c0_;
   std::string prefix_;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/output_files.h"
 #include "cli/plot.h"
 #include "cli/rebuild.h"
 #include "cli/run_folder.h"
@@ -57,13 +58,6 @@ void write_plot(const Arguments& arguments, const RunConfig& config, const Serie
   write_file(arguments.plot, to_svg(plot));
 }
 
-bool same_file(const std::string& a, const std::string& b) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  return fs::equivalent(a, b, error) ||
-         fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
-}
-
 // What would be written over what is read, or over each other.
 void check_outputs(const Arguments& a) {
   for (const auto& [option, path] : {std::pair("--out", a.out), std::pair("--plot", a.plot)}) {
@@ -71,12 +65,12 @@ void check_outputs(const Arguments& a) {
     const auto refuse = [&, o = option, p = path](const std::string& what) {
       throw UsageError(std::string(o) + " " + p + " " + what + "; take another name");
     };
-    if (same_file(path, a.data)) refuse("is the series itself");
+    if (is_same_file(path, a.data)) refuse("is the series itself");
     for (const char* file : kRunFiles)
-      if (same_file(path, (std::filesystem::path(a.directory) / file).string()))
+      if (is_same_file(path, (std::filesystem::path(a.directory) / file).string()))
         refuse("belongs to the run");
   }
-  if (!a.plot.empty() && same_file(a.out, a.plot))
+  if (!a.plot.empty() && is_same_file(a.out, a.plot))
     throw UsageError("--out and --plot are the same file; take another name for one");
 }
 

@@ -100,7 +100,8 @@ TEST_F(Cli, VersionAndHelp) {
                                                          {"study", "t5"},
                                                          {"collide"},
                                                          {"decode-tokens"},
-                                                         {"capacity"}}) {
+                                                         {"capacity"},
+                                                         {"invert"}}) {
     const Finished help = unroll_command(command + Arguments{"--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;

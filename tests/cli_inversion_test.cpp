@@ -1,0 +1,212 @@
+// unroll invert as its users meet it: files in, files and a verdict out.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "autograd/ops.h"
+#include "core/view.h"
+#include "inversion/observation.h"
+#include "io/npy.h"
+#include "io/safetensors.h"
+#include "tests/process.h"
+
+#ifdef UNROLL_COMMAND
+
+namespace unroll {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Finished;
+using testing::Process;
+using testing::read_bytes;
+using Arguments = std::vector<std::string>;
+using nlohmann::json;
+
+constexpr Dtype f64 = Dtype::float64;
+
+Finished unroll_command(const Arguments& arguments) {
+  return Process(UNROLL_COMMAND, arguments).wait();
+}
+
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+class CliInversion : public ::testing::Test {
+ protected:
+  // Weights of an encoder under w.safetensors, its input, and its outputs under y.npy.
+  void make(const EncoderSizes& sizes, std::int64_t T, std::int64_t N, const std::string& seen,
+            Dtype dtype = f64) {
+    Random random(4, 5);
+    const Encoder encoder(sizes, random);
+    Safetensors file{.tensors = encoder.tensors(), .metadata = {}};
+    for (NamedTensor& t : file.tensors) t.name = "encoder." + t.name;
+    write_safetensors(folder / "w.safetensors", file);
+    x = random.normal({T, N, sizes.I}, 0, 1, f64);
+    const Facts facts(encoder, observation(seen), T);
+    Tensor y = facts(x, {});
+    if (facts.observation().outputs == Seen::all || facts.observation().outputs == Seen::every)
+      y = contiguous_copy(
+          view::transpose(view::reshape(y, {N, facts.steps_seen(), facts.width()}), 0, 1));
+    write_npy(folder / "y.npy", cast_copy(y, dtype));
+  }
+
+  Arguments inverting(const Arguments& more = {}) const {
+    return Arguments{"invert",         "--weights",      folder / "w.safetensors",
+                     "--outputs",      folder / "y.npy", "--out",
+                     folder / "x.npy", "--threads",      "1"} +
+           more;
+  }
+
+  json read_json(const char* name) const { return json::parse(read_bytes(folder / name)); }
+  double error() const {
+    return amax(abs(cast_copy(read_npy(folder / "x.npy"), f64) - x), {0, 1, 2}).item();
+  }
+
+  // One line on stderr that begins with "unroll: " and holds the texts; nothing was written.
+  void expect_failure(const Finished& done, int code, const Arguments& texts) const {
+    EXPECT_EQ(done.code, code) << done.out << done.err;
+    EXPECT_EQ(done.err.rfind("unroll: ", 0), 0u) << done.err;
+    EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+    for (const std::string& text : texts)
+      EXPECT_NE(done.err.find(text), std::string::npos)
+          << "'" << text << "' is not in: " << done.err;
+    EXPECT_FALSE(fs::exists(folder / "x.npy"));
+  }
+
+  testing::TemporaryFolder folder;
+  Tensor x;
+};
+
+TEST_F(CliInversion, EveryOutputGivesTheInputBackInBothTypes) {
+  for (const Dtype dtype : {f64, Dtype::float32}) {
+    make({.cell = Cell::lstm, .I = 3, .H = 10, .layers = 2}, 12, 2, "all", dtype);
+    const Finished done = unroll_command(inverting({"--json", folder / "v.json"}));
+    ASSERT_EQ(done.code, 0) << done.err;
+    EXPECT_NE(done.out.find("LSTM, 2 layers, I 3, H 10"), std::string::npos) << done.out;
+    EXPECT_NE(done.out.find("2 recovered"), std::string::npos) << done.out;
+    EXPECT_EQ(read_npy(folder / "x.npy").dtype(), dtype);
+    const json all = read_json("v.json");
+    EXPECT_EQ(all["verdict"], "recovered");
+    EXPECT_EQ(all["steps"], 12);
+    ASSERT_EQ(all["sequences"].size(), 2u);
+    EXPECT_EQ(all["sequences"][0]["rank"], 36);
+    EXPECT_EQ(all["sequences"][1]["bound"].size(), 12u);
+    EXPECT_LT(error(), dtype == f64 ? 1e-10 : 1e-4);
+    EXPECT_LE(error(), all["error_bound"].get<double>());
+  }
+}
+
+TEST_F(CliInversion, ALastStateNeedsItsSteps) {
+  make({.cell = Cell::tanh, .I = 1, .H = 16}, 6, 1, "final");
+  expect_failure(unroll_command(inverting({"--observe", "final"})), 2, {"final", "--steps T"});
+  const Finished done = unroll_command(inverting({"--observe", "final", "--steps", "6", "--json",
+                                                  folder / "v.json", "--plot", folder / "v.svg"}));
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(read_json("v.json")["verdict"], "recovered") << done.out;
+  EXPECT_LE(error(), read_json("v.json")["error_bound"].get<double>());
+  EXPECT_EQ(read_bytes(folder / "v.svg").rfind("<svg ", 0), 0u);
+}
+
+TEST_F(CliInversion, WhatIsNotDeterminedIsSaidAndIsNoFailure) {
+  make({.cell = Cell::gru, .I = 2, .H = 4}, 5, 1, "final");
+  const Finished done = unroll_command(
+      inverting({"--observe", "final", "--steps", "5", "--json", folder / "v.json"}));
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("1 ambiguous"), std::string::npos) << done.out;
+  const json all = read_json("v.json");
+  EXPECT_TRUE(all["error_bound"].is_null()) << "JSON has no infinity";
+  EXPECT_LT(all["sequences"][0]["other"]["difference"].get<double>(), 1e-9);
+}
+
+TEST_F(CliInversion, AReadoutInEitherForm) {
+  make({.cell = Cell::tanh, .I = 2, .H = 8}, 6, 1, "all");
+  Random random(9);
+  const Tensor C = random.normal({5, 8}, 0, 1, f64);
+  write_npy(folder / "c.npy", C);
+  write_npy(folder / "y.npy", matmul(read_npy(folder / "y.npy"), view::transpose(C, 0, 1)));
+  for (const Arguments& form : {Arguments{"--observe", "readout:" + folder / "c.npy"},
+                                Arguments{"--observe", "all", "--readout", folder / "c.npy"}}) {
+    const Finished done = unroll_command(inverting(form));
+    ASSERT_EQ(done.code, 0) << done.err;
+    EXPECT_NE(done.out.find("1 recovered"), std::string::npos) << done.out;
+    EXPECT_LT(error(), 1e-9);
+  }
+}
+
+TEST_F(CliInversion, LengthsAStartAndAPrior) {
+  make({.cell = Cell::tanh, .I = 2, .H = 8}, 7, 2, "all");
+  const std::vector<std::int64_t> lengths = {7, 3};
+  write_npy(folder / "l.npy", from_values<std::int64_t>(lengths, {2}));
+  write_npy(folder / "s.npy", x);
+  const Finished done =
+      unroll_command(inverting({"--lengths", folder / "l.npy", "--start", folder / "s.npy"}));
+  ASSERT_EQ(done.code, 0) << done.err;
+  const Tensor found = read_npy(folder / "x.npy");
+  EXPECT_NEAR(found.item({2, 1, 0}), x.item({2, 1, 0}), 1e-10);
+  EXPECT_EQ(found.item({3, 1, 0}), 0) << "padding";
+
+  make({.cell = Cell::linear, .I = 1, .H = 3}, 6, 1, "final");
+  Random random(3);
+  write_npy(folder / "p.npy", random.normal({40, 6, 1}, 0, 1, f64));
+  const Finished prior = unroll_command(
+      inverting({"--observe", "final", "--steps", "6", "--prior", folder / "p.npy"}));
+  ASSERT_EQ(prior.code, 0) << prior.err;
+  fs::remove(folder / "x.npy");
+  expect_failure(unroll_command(inverting(
+                     {"--observe", "final", "--steps", "5", "--prior", folder / "p.npy"})),
+                 1, {"p.npy", "[40,6]", "5 unknowns"});
+}
+
+TEST_F(CliInversion, WhatDoesNotFitIsOneLine) {
+  make({.cell = Cell::lstm, .I = 3, .H = 10}, 4, 2, "all");
+  expect_failure(unroll_command({"invert"}), 2, {"--weights"});
+  expect_failure(unroll_command(inverting({"--observe", "some"})), 2, {"some", "every:K"});
+  expect_failure(unroll_command(inverting({"--restarts", "-1"})), 2, {"--restarts"});
+  expect_failure(unroll_command(inverting({"--noise", "-1"})), 2, {"--noise"});
+  expect_failure(unroll_command(inverting({"--steps", "9"})), 1, {"[4,2,10]", "[9,N,10]"});
+  expect_failure(unroll_command(inverting({"--observe", "every:8", "--steps", "4"})), 1,
+                 {"every 8th of 4 steps"});
+  expect_failure(unroll_command(inverting({"--h0", folder / "y.npy"})), 1, {"--h0", "[4,2,10]"});
+  expect_failure(unroll_command(inverting({"--lengths", folder / "y.npy"})), 1,
+                 {"y.npy", "whole numbers"});
+  expect_failure(unroll_command(inverting({"--start", folder / "y.npy"})), 1,
+                 {"start is [4,2,10]", "[4,2,3]"});
+  expect_failure(unroll_command(inverting({"--json", folder / "none/v.json"})), 1, {"none"});
+
+  write_npy(folder / "y.npy", zeros({4, 2, 7}, f64));
+  expect_failure(unroll_command(inverting()), 1, {"outputs are [4,2,7]", "[4,N,10]"});
+  write_npy(folder / "y.npy", full({4, 2, 10}, std::numeric_limits<double>::quiet_NaN(), f64));
+  expect_failure(unroll_command(inverting()), 1, {"y.npy", "NaN"});
+  write_npy(folder / "y.npy", zeros({0, 2, 10}, f64));
+  expect_failure(unroll_command(inverting()), 1, {"[0,2,10]"});
+  write_safetensors(folder / "w.safetensors",
+                    {.tensors = {{"weight", zeros({3, 3}, f64)}}, .metadata = {}});
+  expect_failure(unroll_command(inverting()), 1, {"w.safetensors"});
+}
+
+TEST_F(CliInversion, NothingThatIsReadIsWrittenOver) {
+  make({.cell = Cell::tanh, .I = 2, .H = 8}, 4, 1, "all");
+  const std::string y = folder / "y.npy", w = folder / "w.safetensors";
+  const std::string outputs = read_bytes(y), weights = read_bytes(w);
+  const auto invert_to = [&](const std::string& out, const Arguments& more = {}) {
+    return unroll_command(Arguments{"invert", "--weights", w, "--outputs", y, "--out", out} + more);
+  };
+  expect_failure(invert_to(y), 2, {"--out", "is read by this command"});
+  expect_failure(invert_to(folder / "./w.safetensors"), 2, {"--out"});
+  expect_failure(invert_to(folder / "x.npy", {"--json", folder / "x.npy"}), 2,
+                 {"--out and --json"});
+  expect_failure(invert_to(folder / "x.npy", {"--plot", w}), 2, {"--plot"});
+  EXPECT_EQ(read_bytes(y), outputs);
+  EXPECT_EQ(read_bytes(w), weights);
+  EXPECT_EQ(folder.entries(), 2) << "nothing is left behind";
+}
+
+}  // namespace
+}  // namespace unroll
+
+#endif  // UNROLL_COMMAND
