@@ -171,32 +171,18 @@ class Group {
     const Indices own = {n};
     const Facts facts = facts_of(facts_, facts_.T(), own);
     SequenceInversion& s = sequences_[static_cast<std::size_t>(n)];
-    if (facts.unknowns() > kDenseUnknowns) {
-      s = too_large(facts);
-      return;
-    }
     Tensor start;
     if (start_)
       start = facts.rows_of(contiguous_copy(view::slice(start_, 1, n, n + 1)));
     else if (guessed_)
       start = contiguous_copy(view::slice(rows_, 0, n, n + 1));
-    const detail::DenseResult result = detail::solve_and_judge(
-        facts, contiguous_copy(view::slice(y_, 0, n, n + 1)), start, options_);
+    const auto solve =
+        facts.unknowns() > kDenseUnknowns ? detail::solve_and_judge_large : detail::solve_and_judge;
+    const detail::DenseResult result =
+        solve(facts, contiguous_copy(view::slice(y_, 0, n, n + 1)), start, options_);
     s = result.judged;
     Tensor row = view::slice(rows_, 0, n, n + 1);
     copy_into(row, result.row);
-  }
-
-  static SequenceInversion too_large(const Facts& facts) {
-    const double unknown = std::numeric_limits<double>::infinity();
-    return {
-        .reason = std::to_string(facts.unknowns()) +
-                  " unknowns that blocks do not determine are too many to solve at once (limit " +
-                  std::to_string(kDenseUnknowns) + "): cut the sequence",
-        .error_bound = unknown,
-        .bound = full({facts.T(), facts.encoder().sizes().I}, unknown, f64),
-        .unknowns = facts.unknowns(),
-        .facts = facts.count()};
   }
 
   Facts facts_;
