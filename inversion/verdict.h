@@ -1,5 +1,4 @@
-// From a root of one sequence to a verdict with a bound and its proof. Private to
-// inversion/invert.cpp.
+// From a root of one sequence to a verdict with a bound and its proof. Private to inversion/.
 #pragma once
 
 #include "inversion/invert.h"
