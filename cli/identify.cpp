@@ -52,7 +52,7 @@ std::string numbers_text(const Identifiability& a) {
 }
 
 std::string digits_table(const Identifiability& a) {
-  Table rows = {{"computed in", "error of outputs", "digits of the input", "of its worst number"}};
+  Table rows = {{"computed in", "error of outputs", "digits, median", "of the worst number"}};
   for (const PredictedDigits& d : a.digits) {
     char median[16], worst[16];
     std::snprintf(median, sizeof median, "%.1f", d.median);
@@ -64,18 +64,20 @@ std::string digits_table(const Identifiability& a) {
 
 std::string steps_table(const Identifiability& a) {
   const std::int64_t T = a.gain.shape()[0], I = a.gain.shape()[1], runs = a.saturation.shape()[1];
-  Table rows = {{"step", "largest gain", "numbers lost", "units saturated"}};
+  Table rows = {{"step", "largest gain", "numbers lost", "known", "units saturated"}};
   for (std::int64_t t = 0; t < std::min(T, kShown); t++) {
-    double gain = 0, saturated = 0;
+    double gain = 0, known = 0, saturated = 0;
     std::int64_t lost = 0;
     for (std::int64_t i = 0; i < I; i++) {
       gain = std::max(gain, a.gain.item({t, i}));
       lost += std::isinf(a.gain.item({t, i}));
+      known += a.known.item({t, i}) / static_cast<double>(I);
     }
     for (std::int64_t r = 0; r < runs; r++)
       saturated += a.saturation.item({t, r}) / static_cast<double>(runs);
     rows.push_back({std::to_string(t + 1), number(gain),
-                    std::to_string(lost) + "/" + std::to_string(I), share_text(saturated)});
+                    std::to_string(lost) + "/" + std::to_string(I), share_text(known),
+                    share_text(saturated)});
   }
   std::string text = table(rows);
   if (T > kShown) text += "and " + std::to_string(T - kShown) + " more: see --json\n";
@@ -100,6 +102,7 @@ std::string identify_json(const Identifiability& a, const Facts& facts) {
                         {"inverse_radius", a.inverse_radius},
                         {"singular_values", json_of(a.singular_values)},
                         {"gain", json_of(a.gain)},
+                        {"known", json_of(a.known)},
                         {"lost_steps", a.lost_steps},
                         {"saturation", json_of(a.saturation)},
                         {"digits", nlohmann::json::array()}};
@@ -177,7 +180,8 @@ void add_identify(Command& unroll) {
   command.text("--plot", a->plot, "picture of the spectrum and the gains: svg");
   command.threads();
   command.footer(
-      "The gain is the error of a number of the input for outputs that are off by 1.\n\n"
+      "The gain is the error of a number of the input for outputs that are off by 1; known is the\n"
+      "share of it that the outputs fix.\n\n"
       "Examples:\n"
       "  unroll identify --weights lstm.safetensors --steps 20 --observe final\n"
       "  unroll identify --weights rnn.safetensors --input x.npy --observe readout:c.npy \\\n"

@@ -90,6 +90,7 @@ class Identifier {
 
   Identifiability run() {
     out_.gain = zeros({T_, I_}, f64);
+    out_.known = ones({T_, I_}, f64);
     const std::int64_t N = x_.shape()[1];
     for (std::int64_t n = 0; n < (out_.exact ? N : 1); n++) {
       const Facts facts = facts_of_sequence(facts_, n);
@@ -141,7 +142,7 @@ class Identifier {
     out_.condition_from = std::max(out_.condition_from, local.condition);
     out_.condition_to = out_.condition_from;
     effective_.push_back(effective_rank(local.singular_values));
-    add_gain(local.gain);
+    add(local.gain, contiguous_copy(sum(square(local.null_basis), {1})));
   }
 
   void sample_at(const Facts& facts, const Tensor& row) {
@@ -165,12 +166,15 @@ class Identifier {
     Tensor gain = contiguous_copy(local.gain);
     for (std::int64_t i = 0; i < out_.unknowns; i++)
       if (local.lost.item({i}) > kLost) gain.mutable_data<double>()[i] = kInfinity;
-    add_gain(gain);
+    add(gain, local.lost);
   }
 
-  void add_gain(const Tensor& gain) {
-    const Tensor own = view::reshape(contiguous_copy(view::slice(gain, 0, 0, T_ * I_)), {T_, I_});
-    out_.gain = maximum(out_.gain, own);
+  void add(const Tensor& gain, const Tensor& lost) {
+    const auto of_input = [&](const Tensor& x) {
+      return view::reshape(contiguous_copy(view::slice(x, 0, 0, T_ * I_)), {T_, I_});
+    };
+    out_.gain = maximum(out_.gain, of_input(gain));
+    out_.known = minimum(out_.known, maximum(1.0 - of_input(lost), zeros({T_, I_}, f64)));
   }
 
   void add_error(const Facts& facts, const Tensor& row, Dtype dtype) {

@@ -48,6 +48,10 @@ struct Identifiability {
   double condition_from = 0, condition_to = 0;
 
   Tensor gain;  // [T,I]: error of x for facts off by 1; infinite: lost. Largest
+  /// [T,I]: share of each number that the facts fix, 0..1: 1 less the square of what null vectors
+  /// have of it, the diagonal of the model resolution matrix (Menke, "Geophysical Data Analysis"
+  /// (2018), chapter 4). Least over the inputs.
+  Tensor known;
   std::vector<std::int64_t> lost_steps;  // with a number that is lost, from 0
   std::vector<PredictedDigits> digits;   // float64, float32, float16, bfloat16
   /// Spectral radius of the errors' dynamics when the input is read off the outputs step by step;

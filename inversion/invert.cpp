@@ -14,6 +14,7 @@
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/rounding.h"
 #include "inversion/stepwise.h"
+#include "inversion/stop.h"
 #include "inversion/verdict.h"
 
 namespace unroll {
@@ -105,6 +106,7 @@ class Group {
     StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
                         .seed = options_.seed};
     how.enough = detail::kExplained * detail::expected_error(facts);
+    how.stop = options_.stop;
     const Stepwise found = invert_stepwise(facts, y, how);
     rows_ = contiguous_copy(facts_.rows_of(found.x));
     guessed_ = true;
@@ -167,7 +169,7 @@ class Group {
   }
 
   void at_once(std::int64_t n) {
-    if (options_.stop && *options_.stop) fail("invert", "stopped before the end");
+    detail::stop_if(options_.stop);
     const Indices own = {n};
     const Facts facts = facts_of(facts_, facts_.T(), own);
     SequenceInversion& s = sequences_[static_cast<std::size_t>(n)];

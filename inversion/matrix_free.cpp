@@ -11,6 +11,7 @@
 #include "core/view.h"
 #include "inversion/krylov_vectors.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/stop.h"
 
 namespace unroll {
 namespace {
@@ -123,7 +124,7 @@ class MatrixFree {
     if (!std::isfinite(squares_)) return {out_.row, kInfinity, 0};
     std::optional<JacobianAt> at;
     while (out_.steps < options_.iterations && !is_enough() && !done_) {
-      if (options_.stop && *options_.stop) fail("invert", "stopped before the end");
+      detail::stop_if(options_.stop);
       if (!at) at.emplace(facts_, out_.row);
       if (advance(at->map())) at.reset();  // moved: linearised anew
     }

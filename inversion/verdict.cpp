@@ -55,6 +55,7 @@ class Judge {
     AllAtOnceOptions how{
         .starts = options_.restarts, .seed = options_.seed, .enough = enough, .start = start};
     // As many facts as unknowns: roots are isolated, but there may be several.
+    how.stop = options_.stop;
     how.all_roots = facts_.count() == facts_.unknowns();
     const AllAtOnce found = invert_all_at_once(facts_, y_, how);
     out_.row = found.row;

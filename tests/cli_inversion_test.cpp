@@ -211,6 +211,18 @@ TEST_F(CliInversion, NothingThatIsReadIsWrittenOver) {
   EXPECT_EQ(folder.entries(), 2) << "nothing is left behind";
 }
 
+// A search that would take minutes.
+TEST_F(CliInversion, CtrlCEndsALongSearchInOneLine) {
+  make({.cell = Cell::gru, .I = 1, .H = 32}, 30, 1, "final");
+  write_npy(folder / "y.npy", full({1, 32}, 0.99, f64));
+  Process process(UNROLL_COMMAND, inverting({"--observe", "final", "--steps", "30", "--restarts",
+                                             "1000000", "--json", folder / "v.json"}));
+  EXPECT_FALSE(testing::eventually([&] { return !process.is_running(); }, 100));
+  process.kill(SIGINT);
+  expect_failure(process.wait(), 1, {"stopped before the end"});
+  EXPECT_EQ(folder.entries(), 2) << "weights and outputs";
+}
+
 TEST_F(CliInversion, IdentifySaysWhetherALastStateIsEnough) {
   make({.cell = Cell::tanh, .I = 1, .H = 16}, 4, 1, "all");
   const Finished done =

@@ -46,6 +46,7 @@ TEST(Identify, CountsAloneDecideWhereFactsAreFewer) {
   EXPECT_EQ(answer.rank, 8);
   EXPECT_FALSE(answer.determined());
   EXPECT_TRUE(std::isinf(answer.condition));
+  EXPECT_NEAR(sum(answer.known).item(), 8, 1e-9) << "the shares add up to the rank";
   EXPECT_NE(answer.verdict.find("not determined: 8 facts, rank 8 of 12"), std::string::npos)
       << answer.verdict;
 }
@@ -60,6 +61,8 @@ TEST(Identify, NamesTheStepsThatAreLost) {
   EXPECT_EQ(answer.lost_steps, std::vector<std::int64_t>{0});
   EXPECT_NE(answer.verdict.find("lost: steps 1"), std::string::npos) << answer.verdict;
   for (std::int64_t t = 0; t < 5; t++) EXPECT_EQ(std::isinf(answer.gain.item({t, 0})), t == 0) << t;
+  EXPECT_LT(answer.known.item({0, 0}), 1 - 1e-6);
+  EXPECT_NEAR(answer.known.item({4, 1}), 1, 1e-12);
 }
 
 // The condition grows about 3.2 times a step (CLAIMS 21): float64 has digits where float32 has
