@@ -12,6 +12,7 @@ void add_compare(Command& unroll);
 void add_info(Command& unroll);
 void add_capacity(Command& unroll);
 void add_study(Command& unroll);
+void add_identify(Command& unroll);
 void add_collide(Command& unroll);
 void add_decode_tokens(Command& unroll);
 void add_invert(Command& unroll);

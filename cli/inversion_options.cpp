@@ -53,6 +53,13 @@ Tensor read_numbers(const std::string& path) {
   return x;
 }
 
+Tensor read_input(const char* option, const std::string& path) {
+  const Tensor x = read_numbers(path);
+  if (x.rank() != 2 && x.rank() != 3)
+    throw Error(path + ": " + option + " is " + to_string(x.shape()) + " but must be [T,N,I]");
+  return x.rank() == 2 ? view::unsqueeze(x, 1) : x;
+}
+
 InversionOptions::InversionOptions(Command command) : command_(command) {
   command_.text("--weights", weights_, "weights under PyTorch's names: safetensors or npz",
                 Need::required);

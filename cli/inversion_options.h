@@ -50,6 +50,9 @@ class InversionOptions {
   bool unknown_start_ = false;
 };
 
+/// [T,N,I] of an npy file that may leave out N. Throws Error as read_numbers, and for other ranks.
+Tensor read_input(const char* option, const std::string& path);
+
 /// A whole npy file as float64. Throws Error, naming it, where it holds no finite real numbers.
 Tensor read_numbers(const std::string& path);
 

@@ -45,14 +45,6 @@ Lengths read_lengths(const std::string& path) {
   return Lengths(to_vector<std::int64_t>(read));
 }
 
-// [T,N,I] of a file that may leave out N.
-Tensor read_start(const std::string& path) {
-  const Tensor x = read_numbers(path);
-  if (x.rank() != 2 && x.rank() != 3)
-    throw Error(path + ": --start is " + to_string(x.shape()) + " but must be [T,N,I]");
-  return x.rank() == 2 ? view::unsqueeze(x, 1) : x;
-}
-
 // Samples [count,T,I] or [count,n], of the unknowns of one sequence.
 Prior read_prior(const std::string& path, std::int64_t unknowns) {
   Tensor x = read_numbers(path);
@@ -199,7 +191,7 @@ void run_invert(const InversionOptions& asked, Arguments& a) {
   if (a.options.steps == 0) a.options.steps = steps_of_outputs(outputs, seen);
   const Facts facts(encoder, seen, a.options.steps);
   if (!a.lengths.empty()) a.options.lengths = read_lengths(a.lengths);
-  if (!a.start.empty()) a.options.start = read_start(a.start);
+  if (!a.start.empty()) a.options.start = read_input("--start", a.start);
   if (!a.prior.empty()) a.options.prior = read_prior(a.prior, facts.unknowns());
 
   a.options.stop = stop_on_signals();

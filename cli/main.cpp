@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     add_info(unroll);
     add_capacity(unroll);
     add_study(unroll);
+    add_identify(unroll);
     add_collide(unroll);
     add_decode_tokens(unroll);
     add_invert(unroll);
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
         "  unroll train weather.csv --columns temp_max,temp_min --model decoder --out run\n"
         "  unroll reconstruct run weather.csv --out back.csv --plot back.svg\n"
         "  unroll compare weather.csv --columns temp_max,temp_min --out comparison\n"
+        "  unroll identify --weights lstm.safetensors --steps 20 --observe final\n"
         "  unroll invert --weights lstm.safetensors --outputs y.npy --out x.npy\n\n"
         "Exit codes: 0 success, 1 failed work, 2 bad usage.");
   });

@@ -9,6 +9,7 @@
 #include "core/view.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/stop.h"
 
 namespace unroll {
 namespace {
@@ -47,6 +48,7 @@ class Solver {
   LmResult plain(const Tensor& start) const {
     return levenberg_marquardt(
         [&](const Tensor& x, auto) {
+          detail::stop_if(options_.stop);
           return linearise(x, [&](const Tensor& rows) { return facts_.of_unknowns(rows) - y_; });
         },
         start, lm());
@@ -58,6 +60,7 @@ class Solver {
       const double weight = std::sqrt(mu);
       const LmResult result = levenberg_marquardt(
           [&](const Tensor& at, auto) {
+            detail::stop_if(options_.stop);
             return linearise(at, [&](const Tensor& rows) {
               return cat({facts_.of_unknowns(rows) - y_, rows * weight}, 1);
             });
@@ -92,6 +95,7 @@ class Solver {
       const Tensor W = whitener();
       rows = levenberg_marquardt(
                  [&](const Tensor& x, auto) {
+                   detail::stop_if(options_.stop);
                    return linearise(
                        x, [&](const Tensor& at) { return linear(facts_.of_unknowns(at) - y_, W); });
                  },

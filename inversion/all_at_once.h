@@ -11,6 +11,7 @@
 // map_estimate.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct AllAtOnceOptions {
   bool all_roots = false;  // go on after the first root
   double scale = 1;        // standard deviation of the inputs that are expected
   std::int64_t iterations = 300;
+  const std::atomic<bool>* stop = nullptr;  // true: ends with Error
 };
 
 struct AllAtOnce {

@@ -14,6 +14,7 @@
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/rounding.h"
 #include "inversion/stepwise.h"
+#include "inversion/stop.h"
 #include "inversion/verdict.h"
 
 namespace unroll {
@@ -105,6 +106,7 @@ class Group {
     StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
                         .seed = options_.seed};
     how.enough = detail::kExplained * detail::expected_error(facts);
+    how.stop = options_.stop;
     const Stepwise found = invert_stepwise(facts, y, how);
     rows_ = contiguous_copy(facts_.rows_of(found.x));
     guessed_ = true;
@@ -167,36 +169,22 @@ class Group {
   }
 
   void at_once(std::int64_t n) {
-    if (options_.stop && *options_.stop) fail("invert", "stopped before the end");
+    detail::stop_if(options_.stop);
     const Indices own = {n};
     const Facts facts = facts_of(facts_, facts_.T(), own);
     SequenceInversion& s = sequences_[static_cast<std::size_t>(n)];
-    if (facts.unknowns() > kDenseUnknowns) {
-      s = too_large(facts);
-      return;
-    }
     Tensor start;
     if (start_)
       start = facts.rows_of(contiguous_copy(view::slice(start_, 1, n, n + 1)));
     else if (guessed_)
       start = contiguous_copy(view::slice(rows_, 0, n, n + 1));
-    const detail::DenseResult result = detail::solve_and_judge(
-        facts, contiguous_copy(view::slice(y_, 0, n, n + 1)), start, options_);
+    const auto solve =
+        facts.unknowns() > kDenseUnknowns ? detail::solve_and_judge_large : detail::solve_and_judge;
+    const detail::DenseResult result =
+        solve(facts, contiguous_copy(view::slice(y_, 0, n, n + 1)), start, options_);
     s = result.judged;
     Tensor row = view::slice(rows_, 0, n, n + 1);
     copy_into(row, result.row);
-  }
-
-  static SequenceInversion too_large(const Facts& facts) {
-    const double unknown = std::numeric_limits<double>::infinity();
-    return {
-        .reason = std::to_string(facts.unknowns()) +
-                  " unknowns that blocks do not determine are too many to solve at once (limit " +
-                  std::to_string(kDenseUnknowns) + "): cut the sequence",
-        .error_bound = unknown,
-        .bound = full({facts.T(), facts.encoder().sizes().I}, unknown, f64),
-        .unknowns = facts.unknowns(),
-        .facts = facts.count()};
   }
 
   Facts facts_;

@@ -5,7 +5,8 @@
 //   if (found.verdict() == Verdict::recovered) write_npy("x.npy", found.x);
 //
 // Block by block where the outputs allow it (inversion/stepwise.h), else with all unknowns of a
-// sequence at once (inversion/all_at_once.h). A verdict is about one sequence:
+// sequence at once (inversion/all_at_once.h; more than 1200 by inversion/matrix_free.h). A verdict
+// is about one sequence:
 //
 // - recovered: the outputs are reproduced to the error that they may have, the Jacobian has full
 //   rank, and the true input is within error_bound of x, which is small beside x.

@@ -115,8 +115,10 @@ void exchange(Columns& columns, std::int64_t width, const std::function<Tensor(c
                 sizeof(double) * width);
   const Tensor mapped = contiguous_copy(map(all));
   const std::int64_t other = mapped.shape()[1];
-  for (std::size_t i = 0; i < active.size(); i++)
-    (active[i]->*to)(mapped.data<double>() + static_cast<std::int64_t>(i) * other);
+  const std::int64_t count = static_cast<std::int64_t>(active.size());
+#pragma omp parallel for if (count > 1)
+  for (std::int64_t i = 0; i < count; i++)
+    (active[static_cast<std::size_t>(i)]->*to)(mapped.data<double>() + i * other);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 #include "autograd/ops.h"
@@ -10,6 +11,7 @@
 #include "core/view.h"
 #include "inversion/krylov_vectors.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/stop.h"
 
 namespace unroll {
 namespace {
@@ -20,6 +22,9 @@ constexpr Dtype f64 = Dtype::float64;
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kMostDamping = 1e16;
+constexpr std::int64_t kFirstLook = 40;  // steps before the spectrum is looked at
+constexpr std::int64_t kFewDirections = 2;
+constexpr double kSomeLength = 0.1;  // of a null vector out of a random one
 
 double norm(const Tensor& x) { return x.numel() ? std::sqrt(sum(square(x)).item()) : 0; }
 
@@ -89,6 +94,22 @@ double effective_rank(const Tensor& s, const Tensor& weight, double n) {
   return total > 0 ? std::exp(std::log(total) - logs / total) : 0;
 }
 
+ExtremeValues ends_of(const Bidiagonal& bidiagonal, std::int64_t n) {
+  const Svd s = svd(bidiagonal.matrix());
+  const std::int64_t k = s.s.shape()[0];
+  const auto error = [&](std::int64_t j) {
+    return bidiagonal.next() * std::abs(s.u.item({k - 1, j}));
+  };
+  ExtremeValues ends{.largest = s.s.item({0}), .smallest = s.s.item({k - 1})};
+  ends.values = s.s;
+  ends.largest_error = error(0);
+  ends.smallest_error = error(k - 1);
+  ends.converged = ends.smallest_error <= 0.01 * ends.smallest || k == n;
+  const Tensor weight = contiguous_copy(square(view::select(s.v, 0, 0)));
+  ends.effective_rank = effective_rank(s.s, weight, static_cast<double>(n));
+  return ends;
+}
+
 // ---- Levenberg-Marquardt
 
 class MatrixFree {
@@ -103,7 +124,7 @@ class MatrixFree {
     if (!std::isfinite(squares_)) return {out_.row, kInfinity, 0};
     std::optional<JacobianAt> at;
     while (out_.steps < options_.iterations && !is_enough() && !done_) {
-      if (options_.stop && *options_.stop) fail("invert", "stopped before the end");
+      detail::stop_if(options_.stop);
       if (!at) at.emplace(facts_, out_.row);
       if (advance(at->map())) at.reset();  // moved: linearised anew
     }
@@ -166,6 +187,72 @@ class MatrixFree {
   bool done_ = false;
 };
 
+// ---- Samples
+
+class Sampler {
+ public:
+  Sampler(const LinearMap& a, double largest, std::uint64_t seed)
+      : a_(a),
+        rounding_(static_cast<double>(std::max(a.m, a.n)) * kEps * largest),
+        random_(seed, 63) {}
+
+  SampledAnalysis run(std::int64_t group, const Tensor& residual, std::int64_t samples) {
+    // Errors of the facts through the pseudo-inverse, and directions less what the facts see of
+    // them. Where two of these leave nothing, all do.
+    const std::int64_t K = samples, few = std::min(kFewDirections, K);
+    Tensor v = random_.normal({few, a_.n}, 0, 1, f64);
+    Tensors sides = {random_.normal({K, a_.m}, 0, 1, f64), a_.apply(v)};
+    if (residual) sides.push_back(residual);
+    const Tensor x = solve(cat(sides, 0));
+    if (residual) out_.correction = contiguous_copy(view::select(x, 0, K + few));
+    Tensor w = v - view::slice(x, 0, K, K + few);
+    if (norm(w) > 1e-3 && K > few) {
+      v = random_.normal({K - few, a_.n}, 0, 1, f64);
+      w = cat({w, v - solve(a_.apply(v))}, 0);
+    }
+    prove(w);
+    const Tensor own = mean(square(contiguous_copy(view::slice(x, 0, 0, K))), {0});
+    out_.inverse_norm = std::sqrt(sum(own).item());
+    const Tensor moved = mean(square(w), {0});
+    out_.null_dimension = sum(moved).item();
+    out_.lost = minimum(moved, ones({a_.n}, f64));
+    spread(own, group);
+    return std::move(out_);
+  }
+
+ private:
+  Tensor solve(const Tensor& sides) {
+    const LsmrResult solved = lsmr(a_, sides, {.tolerance = 1e-20});
+    for (const bool converged : solved.converged) out_.converged = out_.converged && converged;
+    return solved.x;
+  }
+
+  void prove(const Tensor& w) {
+    const Tensor image = a_.apply(w);
+    for (std::int64_t k = 0; k < w.shape()[0]; k++) {
+      const double length = norm(view::select(w, 0, k)), change = norm(view::select(image, 0, k));
+      if (length > kSomeLength && change <= rounding_ * length) out_.deficient = true;
+    }
+  }
+
+  void spread(const Tensor& squares, std::int64_t group) {
+    const double* own = squares.data<double>();
+    out_.gain = empty({a_.n}, f64);
+    double* gain = out_.gain.mutable_data<double>();
+    for (std::int64_t from = 0; from < a_.n; from += group) {
+      const std::int64_t to = std::min(a_.n, from + group);
+      const double mean =
+          std::accumulate(own + from, own + to, 0.0) / static_cast<double>(to - from);
+      for (std::int64_t i = from; i < to; i++) gain[i] = std::sqrt(std::max(own[i], mean));
+    }
+  }
+
+  const LinearMap& a_;
+  double rounding_;
+  Random random_;
+  SampledAnalysis out_{.converged = true};
+};
+
 }  // namespace
 
 LinearMap map_of(const Tensor& a) {
@@ -201,21 +288,15 @@ LinearMap JacobianAt::map() {
 ExtremeValues extreme_singular_values(const LinearMap& a, std::int64_t steps, std::uint64_t seed) {
   const NoTape none;
   Bidiagonal bidiagonal(a, seed);
-  const std::int64_t whole = std::min(a.m, a.n), most = std::min(steps, whole);
-  for (std::int64_t k = 0; k < most; k++)
-    if (!bidiagonal.step()) break;
-  const Svd s = svd(bidiagonal.matrix());
-  const std::int64_t k = s.s.shape()[0];
-  const auto error = [&](std::int64_t j) {
-    return bidiagonal.next() * std::abs(s.u.item({k - 1, j}));
-  };
-  ExtremeValues ends{.largest = s.s.item({0}), .smallest = s.s.item({k - 1})};
-  ends.values = s.s;
-  ends.largest_error = error(0);
-  ends.smallest_error = error(k - 1);
-  ends.converged = ends.smallest_error <= 0.01 * ends.smallest || k == a.n;
-  const Tensor weight = contiguous_copy(square(view::select(s.v, 0, 0)));
-  ends.effective_rank = effective_rank(s.s, weight, static_cast<double>(a.n));
+  const std::int64_t most = std::min({steps, a.m, a.n});
+  ExtremeValues ends;
+  for (std::int64_t k = 0, look = kFirstLook; !ends.converged && k < most;) {
+    bool more = true;
+    while (more && k < std::min(look, most)) more = bidiagonal.step(), k++;
+    look *= 2;
+    ends = ends_of(bidiagonal, a.n);
+    if (!more) break;
+  }
   return ends;
 }
 
@@ -236,41 +317,7 @@ SampledAnalysis analyse_by_samples(const LinearMap& a, double largest, std::int6
                                    const Tensor& residual, std::int64_t samples,
                                    std::uint64_t seed) {
   const NoTape none;
-  Random random(seed, 63);
-  const std::int64_t n = a.n, K = samples;
-  // Errors of the facts through the pseudo-inverse, and directions less what the facts see of them.
-  const Tensor v = random.normal({K, n}, 0, 1, f64);
-  Tensors sides = {random.normal({K, a.m}, 0, 1, f64), a.apply(v)};
-  if (residual) sides.push_back(residual);
-  const LsmrResult solved = lsmr(a, cat(sides, 0), {.tolerance = 1e-20});
-  SampledAnalysis out{.converged = std::all_of(solved.converged.begin(), solved.converged.end(),
-                                               [](bool c) { return c; })};
-  const Tensor z = contiguous_copy(view::slice(solved.x, 0, 0, K));
-  const Tensor w = contiguous_copy(v - view::slice(solved.x, 0, K, 2 * K));
-  if (residual) out.correction = contiguous_copy(view::select(solved.x, 0, 2 * K));
-  const Tensor own = mean(square(z), {0}), moved = mean(square(w), {0});
-  out.inverse_norm = std::sqrt(sum(own).item());
-  out.null_dimension = sum(moved).item();
-  const Tensor image = a.apply(w);
-  for (std::int64_t k = 0; k < K; k++) {
-    const double length = norm(view::select(w, 0, k)), change = norm(view::select(image, 0, k));
-    const double rounding = static_cast<double>(std::max(a.m, n)) * kEps * largest;
-    if (length > 0.1 && change <= rounding * length) out.deficient = true;
-  }
-  out.gain = empty({n}, f64);
-  out.lost = empty({n}, f64);
-  double *gain = out.gain.mutable_data<double>(), *lost = out.lost.mutable_data<double>();
-  for (std::int64_t from = 0; from < n; from += group) {
-    const std::int64_t to = std::min(n, from + group);
-    double of_group = 0;
-    for (std::int64_t i = from; i < to; i++)
-      of_group += own.item({i}) / static_cast<double>(to - from);
-    for (std::int64_t i = from; i < to; i++) {
-      gain[i] = std::sqrt(std::max(own.item({i}), of_group));
-      lost[i] = std::min(1.0, moved.item({i}));
-    }
-  }
-  return out;
+  return Sampler(a, largest, seed).run(group, residual, samples);
 }
 
 }  // namespace unroll

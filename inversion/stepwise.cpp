@@ -10,6 +10,7 @@
 #include "core/view.h"
 #include "inversion/closed_form.h"
 #include "inversion/stepwise_block.h"
+#include "inversion/stop.h"
 
 namespace unroll {
 namespace {
@@ -89,6 +90,7 @@ class Search {
     const bool closed = detail::is_closed_form(facts_);
     if (closed) found_.x = detail::closed_form(facts_, y_, state.h);
     for (std::int64_t t = 0; t < blocks_; t++) {
+      detail::stop_if(options_.stop);
       const Tensor wanted = contiguous_copy(seen(t));
       Tensor x = closed          ? rows(t)
                  : options_.cold ? zeros({N_, block_.unknowns()}, f64)
@@ -119,6 +121,7 @@ class Search {
   void restart(Tensor& x, std::vector<double>& residual, const Tensor& wanted,
                const EncoderState& state) {
     for (std::int64_t r = 0; r <= options_.restarts; r++) {
+      detail::stop_if(options_.stop);
       Indices open;
       for (std::int64_t n = 0; n < N_; n++)
         if (failed(n) < 0 && !is_solved(n, residual)) open.push_back(n);

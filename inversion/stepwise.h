@@ -12,6 +12,7 @@
 // ones. The state is carried along: h as it was seen where it was seen whole, all else as computed.
 #pragma once
 
+#include <atomic>
 #include <vector>
 
 #include "inversion/observation.h"
@@ -30,6 +31,7 @@ struct StepwiseOptions {
   double enough = 0;           // root mean square residual of a solved block; 0: from `error`
   Tensor error;                // [N]: standard deviation of the facts; undefined: rounding, of
                                // what the outputs' size says
+  const std::atomic<bool>* stop = nullptr;  // true: ends with Error
 };
 
 /// The input that was found, and how much of it is certain.

@@ -22,13 +22,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Samples of a stepwise error are few, and rounding is measured, not bounded.
 constexpr double kStepwiseSafety = 5, kDenseSafety = 6;
 
-double largest(const Tensor& x) {
-  const Tensor flat = view::reshape(contiguous_copy(x), {x.numel()});
-  return flat.numel() ? amax(abs(flat), {0}).item() : 0;
-}
-
-double root_mean_square(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
-
 std::string counts(const SequenceInversion& s) {
   return std::to_string(s.facts) + " facts of " + std::to_string(s.unknowns) + " unknowns";
 }
@@ -62,6 +55,7 @@ class Judge {
     AllAtOnceOptions how{
         .starts = options_.restarts, .seed = options_.seed, .enough = enough, .start = start};
     // As many facts as unknowns: roots are isolated, but there may be several.
+    how.stop = options_.stop;
     how.all_roots = facts_.count() == facts_.unknowns();
     const AllAtOnce found = invert_all_at_once(facts_, y_, how);
     out_.row = found.row;
@@ -98,12 +92,10 @@ class Judge {
     SequenceInversion& s = out_.judged;
     s.rank = local.rank;
     s.condition = local.condition;
-    // What is left of the least-squares step, and what errors of the facts may do: of independent
-    // ones the standard deviation is gain * error, of the worst ones sqrt(m) times that.
+    // What is left of the least-squares step, and what errors of the facts may do.
     const Tensor left = abs(view::reshape(matmul(local.pseudo_inverse, transpose(residual, 0, 1)),
                                           {facts_.unknowns()}));
-    const double factor =
-        s.fact_error * (kDenseSafety + std::sqrt(static_cast<double>(facts_.count())));
+    const double factor = s.fact_error * dense_safety(facts_);
     const Tensor bound = local.gain * factor + left * 2.0;
     const std::int64_t T = facts_.T(), I = facts_.encoder().sizes().I;
     s.bound = contiguous_copy(view::reshape(view::slice(bound, 0, 0, T * I), {T, I}));
@@ -182,6 +174,17 @@ class Judge {
 };
 
 }  // namespace
+
+double largest(const Tensor& x) {
+  const Tensor flat = view::reshape(contiguous_copy(x), {x.numel()});
+  return flat.numel() ? amax(abs(flat), {0}).item() : 0;
+}
+
+double root_mean_square(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
+
+double dense_safety(const Facts& facts) {
+  return kDenseSafety + std::sqrt(static_cast<double>(facts.count()));
+}
 
 std::string short_number(double value) {
   char text[32];

@@ -1,5 +1,4 @@
-// From a root of one sequence to a verdict with a bound and its proof. Private to
-// inversion/invert.cpp.
+// From a root of one sequence to a verdict with a bound and its proof. Private to inversion/.
 #pragma once
 
 #include "inversion/invert.h"
@@ -20,6 +19,11 @@ struct DenseResult {
 DenseResult solve_and_judge(const Facts& facts, const Tensor& y, const Tensor& start,
                             const InvertOptions& options);
 
+/// The same for more unknowns than a dense Jacobian should have, by products with it. A prior gives
+/// its mean as a start.
+DenseResult solve_and_judge_large(const Facts& facts, const Tensor& y, const Tensor& start,
+                                  const InvertOptions& options);
+
 /// What an inversion block by block says of sequence n: x [T,I], gains and ranks [blocks].
 struct StepwiseOutcome {
   Tensor x, gain, rank;
@@ -32,6 +36,13 @@ SequenceInversion judge_stepwise(const Facts& facts, const StepwiseOutcome& outc
 
 /// The error that facts of such a run have, before its input is known: of random inputs.
 double expected_error(const Facts& facts);
+
+/// Standard deviations of the facts' error that a bound allows for: of independent errors several,
+/// of the worst ones sqrt(m) more.
+double dense_safety(const Facts& facts);
+
+double largest(const Tensor& x);  // |number|; 0 of nothing
+double root_mean_square(const Tensor& x);
 
 /// "1.2e-07"
 std::string short_number(double value);

@@ -1,4 +1,4 @@
-// unroll invert as its users meet it: files in, files and a verdict out.
+// unroll identify and unroll invert as their users meet them: files in, files and a verdict out.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -60,6 +60,10 @@ class CliInversion : public ::testing::Test {
                      "--outputs",      folder / "y.npy", "--out",
                      folder / "x.npy", "--threads",      "1"} +
            more;
+  }
+
+  Arguments identifying(const Arguments& more = {}) const {
+    return Arguments{"identify", "--weights", folder / "w.safetensors", "--threads", "1"} + more;
   }
 
   json read_json(const char* name) const { return json::parse(read_bytes(folder / name)); }
@@ -187,6 +191,7 @@ TEST_F(CliInversion, WhatDoesNotFitIsOneLine) {
   write_safetensors(folder / "w.safetensors",
                     {.tensors = {{"weight", zeros({3, 3}, f64)}}, .metadata = {}});
   expect_failure(unroll_command(inverting()), 1, {"w.safetensors"});
+  expect_failure(unroll_command(identifying({"--steps", "3"})), 1, {"w.safetensors"});
 }
 
 TEST_F(CliInversion, NothingThatIsReadIsWrittenOver) {
@@ -204,6 +209,63 @@ TEST_F(CliInversion, NothingThatIsReadIsWrittenOver) {
   EXPECT_EQ(read_bytes(y), outputs);
   EXPECT_EQ(read_bytes(w), weights);
   EXPECT_EQ(folder.entries(), 2) << "nothing is left behind";
+}
+
+// A search that would take minutes.
+TEST_F(CliInversion, CtrlCEndsALongSearchInOneLine) {
+  make({.cell = Cell::gru, .I = 1, .H = 32}, 30, 1, "final");
+  write_npy(folder / "y.npy", full({1, 32}, 0.99, f64));
+  Process process(UNROLL_COMMAND, inverting({"--observe", "final", "--steps", "30", "--restarts",
+                                             "1000000", "--json", folder / "v.json"}));
+  EXPECT_FALSE(testing::eventually([&] { return !process.is_running(); }, 100));
+  process.kill(SIGINT);
+  expect_failure(process.wait(), 1, {"stopped before the end"});
+  EXPECT_EQ(folder.entries(), 2) << "weights and outputs";
+}
+
+TEST_F(CliInversion, IdentifySaysWhetherALastStateIsEnough) {
+  make({.cell = Cell::tanh, .I = 1, .H = 16}, 4, 1, "all");
+  const Finished done =
+      unroll_command(identifying({"--steps", "8", "--observe", "final", "--json", folder / "i.json",
+                                  "--plot", folder / "i.svg"}));
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_NE(done.out.find("determined"), std::string::npos) << done.out;
+  EXPECT_NE(done.out.find("float32"), std::string::npos) << done.out;
+  const json all = read_json("i.json");
+  EXPECT_EQ(all["rank"], 8);
+  EXPECT_EQ(all["unknowns"], 8);
+  EXPECT_TRUE(all["determined"].get<bool>());
+  EXPECT_EQ(all["singular_values"].size(), 8u);
+  EXPECT_EQ(all["gain"].size(), 8u);
+  EXPECT_EQ(all["saturation"].size(), 8u);
+  EXPECT_EQ(all["digits"].size(), 4u);
+  EXPECT_TRUE(all["inverse_radius"].is_null());
+  EXPECT_EQ(read_bytes(folder / "i.svg").rfind("<svg ", 0), 0u);
+
+  const Finished less = unroll_command(
+      identifying({"--steps", "20", "--observe", "final", "--json", folder / "i.json"}));
+  ASSERT_EQ(less.code, 0) << less.err;
+  EXPECT_NE(less.out.find("not determined: 16 facts"), std::string::npos) << less.out;
+  EXPECT_EQ(read_json("i.json")["rank"], 16);
+  EXPECT_FALSE(read_json("i.json")["determined"].get<bool>());
+}
+
+TEST_F(CliInversion, IdentifyAtAnInput) {
+  make({.cell = Cell::tanh, .I = 2, .H = 8}, 6, 2, "all");
+  write_npy(folder / "in.npy", x);
+  const Finished done =
+      unroll_command(identifying({"--input", folder / "in.npy", "--json", folder / "i.json"}));
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_EQ(read_json("i.json")["steps"], 6);
+  EXPECT_GT(read_json("i.json")["inverse_radius"].get<double>(), 0);
+  expect_failure(unroll_command(identifying()), 2, {"--steps", "--input"});
+  expect_failure(unroll_command(identifying({"--steps", "5", "--input", folder / "in.npy"})), 2,
+                 {"--steps 5", "6 steps"});
+  expect_failure(unroll_command(identifying({"--steps", "0"})), 2, {"--steps"});
+  expect_failure(unroll_command(identifying({"--steps", "4", "--observe", "final-cell"})), 1,
+                 {"final-cell", "LSTM"});
+  expect_failure(unroll_command(identifying({"--steps", "4", "--json", folder / "w.safetensors"})),
+                 2, {"--json", "is read"});
 }
 
 }  // namespace

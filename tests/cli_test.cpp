@@ -101,7 +101,8 @@ TEST_F(Cli, VersionAndHelp) {
                                                          {"collide"},
                                                          {"decode-tokens"},
                                                          {"capacity"},
-                                                         {"invert"}}) {
+                                                         {"invert"},
+                                                         {"identify"}}) {
     const Finished help = unroll_command(command + Arguments{"--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_NE(help.out.find("Example"), std::string::npos) << help.out;

@@ -72,10 +72,10 @@ class Process {
   bool waited_ = false;
 };
 
-/// Waits up to 30 s.
+/// Waits up to 30 s, or as many times 5 ms as are given.
 template <class F>
-bool eventually(F condition) {
-  for (int i = 0; i < 6000; i++) {
+bool eventually(F condition, int times = 6000) {
+  for (int i = 0; i < times; i++) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
