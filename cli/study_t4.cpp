@@ -23,7 +23,9 @@ std::string table_of(const std::vector<T4Row>& rows) {
   std::vector<std::vector<std::string>> lines = {
       {"cell", "start of weights", "T", "cond", "LM", "with starts", "L-BFGS", "Adam"}};
   for (const T4Row& row : rows) {
-    const auto rate = [&](std::int64_t n) { return std::to_string(n) + "/" + std::to_string(row.seeds); };
+    const auto rate = [&](std::int64_t n) {
+      return std::to_string(n) + "/" + std::to_string(row.seeds);
+    };
     lines.push_back({name(row.cell), init_of(row), std::to_string(row.T), number(row.condition),
                      rate(row.lm), rate(row.multistart), rate(row.lbfgs), rate(row.adam)});
   }
@@ -33,16 +35,17 @@ std::string table_of(const std::vector<T4Row>& rows) {
 std::string json_text(const std::vector<T4Row>& rows) {
   nlohmann::json all = nlohmann::json::array();
   for (const T4Row& row : rows)
-    all.push_back({{"cell", name(row.cell)},
-                   {"orthogonal", row.orthogonal},
-                   {"T", row.T},
-                   // JSON has no infinity
-                   {"condition", std::isfinite(row.condition) ? nlohmann::json(row.condition) : nullptr},
-                   {"seeds", row.seeds},
-                   {"lm", row.lm},
-                   {"multistart", row.multistart},
-                   {"lbfgs", row.lbfgs},
-                   {"adam", row.adam}});
+    all.push_back(
+        {{"cell", name(row.cell)},
+         {"orthogonal", row.orthogonal},
+         {"T", row.T},
+         // JSON has no infinity
+         {"condition", std::isfinite(row.condition) ? nlohmann::json(row.condition) : nullptr},
+         {"seeds", row.seeds},
+         {"lm", row.lm},
+         {"multistart", row.multistart},
+         {"lbfgs", row.lbfgs},
+         {"adam", row.adam}});
   return nlohmann::json{{"rows", all}}.dump(2) + "\n";
 }
 
@@ -51,7 +54,8 @@ void run(const Arguments& a) {
   std::vector<T4Row> rows;
   with_claims(a.seed, [&](const ClaimContext& context) { rows = run_t4(context); });
   if (!a.json.empty()) write_file(a.json, json_text(rows));
-  print("Inputs that came back from the last h alone, I 1, H 32 (error below 1e-6)\n\n" + table_of(rows));
+  print("Inputs that came back from the last h alone, I 1, H 32 (error below 1e-6)\n\n" +
+        table_of(rows));
 }
 
 }  // namespace
