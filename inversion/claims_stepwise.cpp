@@ -84,9 +84,9 @@ struct StepRun {
 
  private:
   static constexpr std::int64_t H = 16;
-  // Beyond H, steps do not matter and all are solved at once.
+  // From H on the number of steps does not matter.
   StepRun(Cell cell, std::int64_t I, Random random)
-      : facts(Encoder({.cell = cell, .I = I, .H = H}, random), observation("all"), I > H ? 5 : 20),
+      : facts(Encoder({.cell = cell, .I = I, .H = H}, random), observation("all"), I < H ? 20 : 5),
         x(random.normal({facts.T(), 1, I}, 0, 1, f64)),
         y(facts(x, {})) {}
 };

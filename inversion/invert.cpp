@@ -135,6 +135,7 @@ class Group {
   void look_for_others(const Facts& facts, const Tensor& y, StepwiseOptions how,
                        const Stepwise& found) {
     how.cold = false;
+    how.go_back = false;  // another attempt costs less
     for (std::uint64_t attempt = 1; attempt <= 4; attempt++) {
       how.seed = options_.seed + 1000 * attempt;
       const Stepwise again = invert_stepwise(facts, y, how);

@@ -52,7 +52,7 @@ class Search {
   Stepwise run() {
     solve_all();
     for (std::int64_t n = 0; n < N_; n++)
-      if (failed(n) >= 0) go_back(n);
+      if (options_.go_back && failed(n) >= 0) go_back(n);
     estimate();
     return std::move(found_);
   }
