@@ -19,8 +19,11 @@
 #include "core/lengths.h"
 #include "core/random.h"
 #include "core/tensor.h"
+#include "inversion/identifiability.h"
+#include "inversion/invert.h"
 #include "models/attention.h"
 #include "models/checkpoint.h"
+#include "models/encoder.h"
 #include "models/layers.h"
 #include "models/reconstruction.h"
 
@@ -66,6 +69,19 @@ struct unroll_tape {
   std::thread::id thread;
 };
 
+struct unroll_encoder {
+  unroll::Encoder encoder;
+  std::string description;
+};
+
+struct unroll_inversion {
+  unroll::Inversion found;
+};
+
+struct unroll_identifiability {
+  unroll::Identifiability answer;
+};
+
 namespace unroll::capi {
 
 /// Keeps the message of the exception that is being handled for unroll_last_error().
@@ -107,6 +123,19 @@ Dtype dtype_from(const char* op, int dtype);
 unroll_dtype dtype_to(Dtype dtype);
 Shape shape_from(const char* op, int rank, const std::int64_t* sizes);
 Lengths lengths_from(const char* op, const std::int64_t* lengths, std::int64_t count);
+
+/// The value of a name. Throws Error, listing the names, for another one.
+template <class T>
+const T& called(const char* op, const char* wanted,
+                const std::vector<std::pair<const char*, T>>& all) {
+  const std::string name = &the(op, wanted);
+  std::string names;
+  for (const auto& [each, value] : all) {
+    if (name == each) return value;
+    names += (names.empty() ? "" : ", ") + std::string(each);
+  }
+  fail(op, "there is no " + name + "; there are: " + names);
+}
 
 /// Where the option of a name goes.
 struct Setting {

@@ -152,7 +152,8 @@ class Identifier {
         analyse_by_samples(at.map(), ends.largest, I_, {}, 8, options_.seed);
     const NoTape none;
     out_.singular_values = ends.values;
-    out_.converged = local.converged;
+    // What is as good as lost, but not proved to be, is neither.
+    out_.converged = local.converged && (local.deficient || local.null_dimension < 0.5);
     const std::int64_t lost = static_cast<std::int64_t>(std::llround(local.null_dimension));
     const std::int64_t most = std::min(out_.unknowns - (local.deficient ? 1 : 0), out_.facts);
     out_.rank = std::clamp<std::int64_t>(out_.unknowns - lost, 0, most);

@@ -50,6 +50,19 @@ void require_finite(const char* what, const Tensor& x) {
            std::string(what) + " hold NaN or infinity at place " + std::to_string(i));
 }
 
+// A known state at the start as float64, or undefined.
+Tensor checked_state(const std::string& what, const EncoderSizes& s, const Tensor& state,
+                     std::int64_t width) {
+  if (!state) return state;
+  const std::int64_t runs = s.layers * s.directions();
+  if (state.rank() != 3 || state.shape()[0] != runs || state.shape()[2] != width)
+    fail("observation", what + " is " + to_string(state.shape()) + " but must be [" +
+                            std::to_string(runs) + ",N," + std::to_string(width) + "]");
+  const Tensor wide = cast_copy(state, Dtype::float64);
+  require_finite((what + "'s numbers").c_str(), wide);
+  return wide;
+}
+
 }  // namespace
 
 std::string name(const Observation& observation) {
@@ -82,6 +95,10 @@ Facts::Facts(const Encoder& encoder, const Observation& observation, std::int64_
                             std::to_string(T) + " steps are no steps");
   if (observation.outputs == Seen::final_cell && !s.has_cell_state())
     fail("observation", "final-cell asks for a cell state, which only an LSTM has: use final");
+  if (observation.initial.c && !s.has_cell_state())
+    fail("observation", "c_0 is an LSTM's, and this is a " + encoder.describe());
+  observation_.initial = {checked_state("h_0", s, observation.initial.h, s.state_width()),
+                          checked_state("c_0", s, observation.initial.c, s.H)};
   if (!observation.readout) return;
   const Tensor& C = observation.readout;
   const std::int64_t width = plain_width(s, observation.outputs);

@@ -42,8 +42,9 @@ Observation observation(const std::string& text);
 /// The numbers seen of a run, as a function of what is sought: its input and initial state.
 class Facts {
  public:
-  /// Of runs of T steps. Throws Error where T < 1, `every` < 1 or > T, the readout's width is not
-  /// that of what was seen or it is not finite, or a cell state is asked of a cell that has none.
+  /// Of runs of T steps. Throws Error where T < 1, `every` < 1 or > T, the readout's or a known
+  /// state's shape does not fit or it is not finite, or a cell state is asked of, or given for, a
+  /// cell that has none.
   Facts(const Encoder& encoder, const Observation& observation, std::int64_t T);
 
   /// What it was made of.

@@ -115,6 +115,24 @@ TEST(Facts, RowsOfUnknownsHoldTheInputAndTheStatesThatAreSought) {
   EXPECT_EQ(to_vector<double>(facts.of_unknowns(rows)), to_vector<double>(facts(x, state)));
 }
 
+TEST(Facts, AKnownStateMustFit) {
+  Random random(8);
+  const Encoder encoder({.cell = Cell::gru, .I = 2, .H = 3, .layers = 2}, random);
+  const auto with = [&](const Tensor& h, const Tensor& c = {}) {
+    Observation seen = observation("all");
+    seen.initial = {h, c};
+    return Facts(encoder, seen, 4);
+  };
+  for (const Shape& bad : {Shape{2, 3}, Shape{1, 1, 3}, Shape{2, 1, 2}})
+    EXPECT_THROW(with(zeros(bad, f64)), Error) << to_string(bad);
+  EXPECT_THROW(with(full({2, 1, 3}, INFINITY, f64)), Error);
+  EXPECT_THROW(with({}, zeros({2, 1, 3}, f64)), Error);
+  const Tensor x = random.normal({4, 1, 2}, 0, 1, f64);
+  const Facts facts = with(ones({2, 1, 3}, Dtype::float32));
+  EXPECT_EQ(to_vector<double>(facts.of_unknowns(facts.rows_of(x))),
+            to_vector<double>(facts(x, {ones({2, 1, 3}, f64), {}})));
+}
+
 TEST(Facts, ReadOutputsAsFilesHoldThem) {
   Random random(7);
   const Encoder encoder({.cell = Cell::gru, .I = 2, .H = 3}, random);

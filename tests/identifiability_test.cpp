@@ -128,6 +128,15 @@ TEST(Identify, LargeProblemsSayWhatIsLost) {
   EXPECT_EQ(answer.lost_steps, std::vector<std::int64_t>{0}) << answer.verdict;
 }
 
+// Singular values down to 1e-17 of the largest: neither determined nor proved to be lost.
+TEST(Identify, WhatSamplesCannotDecideIsNotDecided) {
+  const Encoder encoder = encoder_of({.cell = Cell::tanh, .I = 1, .H = 32});
+  const Identifiability answer = identify(Facts(encoder, observation("final"), 32), {.dense = 1});
+  EXPECT_NE(answer.verdict.find("not decided: condition at least"), std::string::npos)
+      << answer.verdict;
+  EXPECT_GT(answer.condition_from, 1e8);
+}
+
 // CLAIMS 11: A - B (C B)^+ C A of a linear RNN, from its weights.
 TEST(InverseRadius, OfALinearNetworkIsThatOfItsMatrices) {
   const Encoder encoder = encoder_of({.cell = Cell::linear, .I = 3, .H = 12}, true);

@@ -19,13 +19,13 @@ double largest(const Tensor& x) {
   return most;
 }
 
-struct Run {
+struct Case {
   Facts facts;
   Tensor x, y;
 };
 
-Run run_of(const EncoderSizes& sizes, const Observation& seen, std::int64_t T, std::int64_t N = 2,
-           double scale = 1, std::uint64_t seed = 1) {
+Case run_of(const EncoderSizes& sizes, const Observation& seen, std::int64_t T, std::int64_t N = 2,
+            double scale = 1, std::uint64_t seed = 1) {
   Random random(seed);
   const Encoder encoder(sizes, random);
   const Facts facts(encoder, seen, T);
@@ -37,7 +37,7 @@ TEST(Stepwise, EveryCellComesBack) {
   for (const Cell cell : {Cell::linear, Cell::tanh, Cell::relu, Cell::gru, Cell::lstm})
     for (const std::int64_t layers : {1, 2}) {
       if (cell == Cell::relu && layers == 2) continue;  // units that are off take facts away
-      const Run run =
+      const Case run =
           run_of({.cell = cell, .I = 3, .H = cell == Cell::relu ? 40 : 14, .layers = layers},
                  observation("all"), 12);
       const Stepwise found = invert_stepwise(run.facts, run.y);
@@ -59,20 +59,21 @@ TEST(Stepwise, TakesProjectionsReadoutsBlocksAndStarts) {
   projected.projection = 7;
   for (const auto& [sizes, seen] :
        {std::pair{lstm, every}, {lstm, readout}, {projected, observation("all")}}) {
-    const Run run = run_of(sizes, seen, 9);
+    const Case run = run_of(sizes, seen, 9);
     EXPECT_LT(largest(invert_stepwise(run.facts, run.y).x - run.x), 1e-10) << name(seen);
   }
 }
 
 // CLAIMS: claim 7. Without the weights 1 - h^2 the error is 10 orders larger.
 TEST(Stepwise, SaturatedRowsDoNotSpoilTheOthers) {
-  const Run run = run_of({.cell = Cell::tanh, .I = 2, .H = 32}, observation("all"), 30, 1, 10);
+  const Case run = run_of({.cell = Cell::tanh, .I = 2, .H = 32}, observation("all"), 30, 1, 10);
   EXPECT_LT(largest(invert_stepwise(run.facts, run.y).x - run.x) / 10, 1e-9);
 }
 
 TEST(Stepwise, GainIsTheErrorForErrorsOfOne) {
   for (const Cell cell : {Cell::tanh, Cell::gru, Cell::lstm}) {
-    const Run run = run_of({.cell = cell, .I = 3, .H = 12, .layers = 2}, observation("all"), 20, 4);
+    const Case run =
+        run_of({.cell = cell, .I = 3, .H = 12, .layers = 2}, observation("all"), 20, 4);
     Random random(9);
     constexpr double noise = 1e-7;
     const Stepwise found =
@@ -85,7 +86,7 @@ TEST(Stepwise, GainIsTheErrorForErrorsOfOne) {
 }
 
 TEST(Stepwise, IsTheSameForAnyNumberOfThreads) {
-  const Run run = run_of({.cell = Cell::lstm, .I = 3, .H = 10}, observation("all"), 8, 6);
+  const Case run = run_of({.cell = Cell::lstm, .I = 3, .H = 10}, observation("all"), 8, 6);
   const Stepwise two = invert_stepwise(run.facts, run.y);
   set_num_threads(1);
   const Stepwise one = invert_stepwise(run.facts, run.y);
@@ -97,7 +98,7 @@ TEST(Stepwise, IsTheSameForAnyNumberOfThreads) {
 TEST(Stepwise, AWrongRootIsLeftForAnother) {
   std::int64_t found = 0;
   for (std::uint64_t seed = 1; seed <= 6; seed++) {
-    const Run run =
+    const Case run =
         run_of({.cell = Cell::lstm, .I = 11, .H = 12}, observation("all"), 8, 1, 1, seed);
     found += largest(invert_stepwise(run.facts, run.y).x - run.x) < 1e-6;
   }
@@ -105,7 +106,7 @@ TEST(Stepwise, AWrongRootIsLeftForAnother) {
 }
 
 TEST(Stepwise, AStepWithoutARootIsNamed) {
-  Run run = run_of({.cell = Cell::gru, .I = 2, .H = 8}, observation("all"), 6, 1);
+  Case run = run_of({.cell = Cell::gru, .I = 2, .H = 8}, observation("all"), 6, 1);
   double* y = run.y.mutable_data<double>();
   y[3 * 8] = 5;  // no GRU from these states gives 5
   const Stepwise found = invert_stepwise(run.facts, run.y, {.restarts = 3});
@@ -115,7 +116,7 @@ TEST(Stepwise, AStepWithoutARootIsNamed) {
 
 TEST(Stepwise, RefusesWhatBlocksDoNotDetermine) {
   const auto refused = [](const EncoderSizes& sizes, const Observation& seen, std::int64_t T) {
-    const Run run = run_of(sizes, seen, T);
+    const Case run = run_of(sizes, seen, T);
     EXPECT_FALSE(is_stepwise(run.facts));
     EXPECT_THROW(invert_stepwise(run.facts, run.y), Error);
   };
@@ -124,7 +125,7 @@ TEST(Stepwise, RefusesWhatBlocksDoNotDetermine) {
   refused(gru, observation("every:3"), 6);  // 9 unknowns, 8 facts
   refused(gru, observation("every:2"), 5);  // the last step is never seen
   refused({.cell = Cell::gru, .I = 9, .H = 8}, observation("all"), 2);
-  const Run run = run_of(gru, observation("all"), 4);
+  const Case run = run_of(gru, observation("all"), 4);
   EXPECT_THROW(invert_stepwise(run.facts, zeros({2, 5}, f64)), Error);
 }
 

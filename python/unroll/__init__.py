@@ -12,6 +12,10 @@
         dy = tape.push(x, np.ones((24, 1, 3)), y)       # J v
     np.asarray(dx)                                      # again without a copy
 
+    encoder = unroll.Encoder.load("lstm.safetensors")   # what went in, from what came out
+    found = encoder.invert(np.asarray(y))
+    print(found.verdict, found.error_bound)
+
 This module calls the C interface (unroll.h, where each function is described) through ctypes and
 needs nothing else; NumPy is imported only where an array is asked for or made from a list. It looks
 for libunroll_c.so where UNROLL_LIBRARY names the file, beside itself, in the tree that it is part
@@ -28,7 +32,8 @@ import threading
 import weakref
 from ctypes import byref, c_double, c_void_p
 
-from . import _layers, _optimizers
+from . import _inversion, _layers, _optimizers
+from ._inversion import *
 from ._layers import *
 from ._library import (Error, _code, _handles, _int64s, _lengths, _lib, _made, _number, _options,
                        _Owner)
@@ -37,7 +42,7 @@ from ._tensor import *
 from ._tensor import Tensor, _tensor, from_dlpack, masked_mse
 
 __all__ = (["Error", "Tensor", "from_dlpack", "Parameters", "Model", "Tape", "masked_mse",
-            "set_num_threads"] + _layers.__all__ + _optimizers.__all__)
+            "set_num_threads"] + _layers.__all__ + _optimizers.__all__ + _inversion.__all__)
 __version__ = _lib.unroll_version().decode()
 
 

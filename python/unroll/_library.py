@@ -59,10 +59,15 @@ class _PlateauState(ctypes.Structure):
     _fields_ = [("lr", c_double), ("best", c_double), ("bad", c_int64), ("cooling", c_int64)]
 
 
+class _Observation(ctypes.Structure):
+    _fields_ = [("outputs", c_char_p), ("readout", c_void_p), ("unknown_start", c_int),
+                ("h_0", c_void_p), ("c_0", c_void_p), ("noise", c_double), ("dtype", c_char_p)]
+
+
 _lib = _load()
 _Release = ctypes.CFUNCTYPE(None, c_void_p)
 _P, _PP, _LENGTHS = c_void_p, POINTER(c_void_p), POINTER(c_int64)  # handle, its place, int64[]
-_OPTIONS = POINTER(_Option)
+_OPTIONS, _OBSERVATION = POINTER(_Option), POINTER(_Observation)
 
 
 def _check(status, function, arguments):
@@ -132,13 +137,32 @@ _declare(c_int, {
     "plateau_report": [POINTER(_PlateauState), c_double, _OPTIONS, c_int],
     "train_step": [_P, _P, _P, _LENGTHS, c_int64, POINTER(c_double), c_double, POINTER(c_double),
                    POINTER(c_double)],
+    "encoder_load": [c_char_p, c_char_p, c_char_p, _PP],
+    "encoder_create": [POINTER(c_char_p), _PP, c_int, c_char_p, c_char_p, _PP],
+    "encoder_size": [_P, c_char_p, _LENGTHS],
+    "encoder_forward": [_P, _P, _LENGTHS, c_int64, _P, _P, _PP, _PP, _PP],
+    "invert": [_P, _P, _OBSERVATION, c_int64, _LENGTHS, c_int64, _P, _P, _OPTIONS, c_int, _PP],
+    "inversion_x": [_P, _PP],
+    "inversion_start": [_P, _PP, _PP],
+    "inversion_text": [_P, c_int64, c_char_p, POINTER(c_char_p)],
+    "inversion_number": [_P, c_int64, c_char_p, POINTER(c_double)],
+    "inversion_tensor": [_P, c_int64, c_char_p, _PP],
+    "identify": [_P, _OBSERVATION, c_int64, _P, _OPTIONS, c_int, _PP],
+    "identifiability_number": [_P, c_char_p, POINTER(c_double)],
+    "identifiability_tensor": [_P, c_char_p, _PP],
+    "identifiability_digits": [_P, c_char_p] + 3 * [POINTER(c_double)],
 })
 _declare(None, {name + "_release": [_P]
-                for name in ("tensor", "random", "parameters", "layer", "model", "optimizer")})
+                for name in ("tensor", "random", "parameters", "layer", "model", "optimizer",
+                             "encoder", "inversion", "identifiability")})
 _declare(c_char_p, {"version": [], "last_error": [], "parameters_name": [_P, c_int64],
-                    "model_column": [_P, c_int64]})
+                    "model_column": [_P, c_int64], "encoder_describe": [_P],
+                    "encoder_cell": [_P], "inversion_verdict": [_P],
+                    "identifiability_verdict": [_P]})
+_declare(c_double, {"inversion_error_bound": [_P]})
 _declare(c_uint64, {"random_counter": [_P]})
-_declare(c_int64, {"tensor_numel": [_P], "parameters_count": [_P], "model_window": [_P]})
+_declare(c_int64, {"tensor_numel": [_P], "parameters_count": [_P], "model_window": [_P],
+                   "inversion_count": [_P]})
 _declare(ctypes.c_uint, {"tensor_dtype": [_P], "tensor_rank": [_P], "tensor_is_read_only": [_P]})
 _declare(_LENGTHS, {"tensor_shape": [_P], "tensor_strides": [_P]})
 _declare(c_void_p, {"tensor_data": [_P]})
@@ -181,8 +205,12 @@ def _number(value):
     return None if value is None else byref(c_double(value))
 
 
+def _dtype_name(dtype):
+    return getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+
+
 def _code(dtype):
-    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    name = _dtype_name(dtype)
     if name not in _DTYPES:
         raise Error("dtype: there is no %s; there are: %s" % (name, ", ".join(_DTYPES)))
     return _DTYPES.index(name)

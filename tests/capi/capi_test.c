@@ -1,7 +1,7 @@
 /* The C interface from C11: every group of functions, its errors, and who frees what. Under
  * AddressSanitizer it shows that no order of releases leaks or uses memory that is gone.
  *
- * The argument names a folder for files. */
+ * The arguments: a folder for files, and examples/data/pytorch. */
 #include "tests/capi/testing.h"
 
 #include <math.h>
@@ -284,7 +284,7 @@ static void test_model(const char* folder) {
 
 int main(int argc, char** argv) {
   char path[4096];
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   snprintf(path, sizeof path, "%s/capi_test.safetensors", argv[1]);
   test_library();
   test_wrap();
@@ -297,6 +297,7 @@ int main(int argc, char** argv) {
   test_layers();
   test_optimizers(path);
   test_model(argv[1]);
+  test_inversion(argv[2]);
   remove(path);
   if (!failures) puts("all passed");
   return failures != 0;

@@ -70,8 +70,10 @@ static inline void scatter(double* to, int count) {
   }
 }
 
-/* In layers_test.c and optimizers_test.c; `path` names a file to write and read. */
+/* In layers_test.c, optimizers_test.c and inversion_test.c; `path` names a file to write and read,
+ * `runs` the folder of PyTorch's runs. */
 void test_layers(void);
 void test_optimizers(const char* path);
+void test_inversion(const char* runs);
 
 #endif
