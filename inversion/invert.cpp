@@ -11,6 +11,7 @@
 #include "core/parallel.h"
 #include "core/view.h"
 #include "inversion/closed_form.h"
+#include "inversion/collision.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/rounding.h"
 #include "inversion/stepwise.h"
@@ -132,37 +133,56 @@ class Group {
     return k * facts.encoder().sizes().I == facts.width() && !detail::is_closed_form(facts);
   }
 
+  // First at the last block, where nothing comes behind that a second root would have to fit; then
+  // along other paths from the start.
   void look_for_others(const Facts& facts, const Tensor& y, StepwiseOptions how,
                        const Stepwise& found) {
+    for (std::int64_t n = 0; n < N_; n++) other_end(facts, found, n);
     how.cold = false;
     how.go_back = false;  // another attempt costs less
+    const auto open = [](const SequenceInversion& s) { return s.facts > 0 && !s.other; };
     for (std::uint64_t attempt = 1; attempt <= 4; attempt++) {
+      if (std::none_of(sequences_.begin(), sequences_.end(), open)) return;
       how.seed = options_.seed + 1000 * attempt;
       const Stepwise again = invert_stepwise(facts, y, how);
-      for (std::int64_t n = 0; n < N_; n++) {
-        SequenceInversion& s = sequences_[static_cast<std::size_t>(n)];
-        if (s.facts == 0 || s.other || again.failed[static_cast<std::size_t>(n)] >= 0) continue;
-        const Tensor one = view::select(found.x, 1, n),
-                     two = contiguous_copy(view::select(again.x, 1, n));
-        const double distance = std::sqrt(sum(square(one - two)).item());
-        if (distance > 1e-3 * (1 + amax(abs(one), {0, 1}).item()))
-          conclude_other(facts, s, found, n, two, distance);
-      }
+      for (std::int64_t n = 0; n < N_; n++)
+        if (open(sequence(n)) && again.failed[static_cast<std::size_t>(n)] < 0)
+          consider(facts, found, n, contiguous_copy(view::select(again.x, 1, n)));
     }
   }
 
-  static void conclude_other(const Facts& facts, SequenceInversion& s, const Stepwise& found,
-                             std::int64_t n, const Tensor& two, double distance) {
-    const Indices own = {n};
-    const Facts facts_n = facts_of(facts, facts.T(), own);
+  void other_end(const Facts& facts, const Stepwise& found, std::int64_t n) {
+    if (sequence(n).facts == 0) return;
+    const std::int64_t T = facts.T(), k = T / facts.steps_seen();
+    const Facts own = facts_of(facts, T, {n});
+    const Tensor x = contiguous_copy(view::slice(found.x, 1, n, n + 1));
+    Observation seen = own.observation();
+    if (T > k) seen.initial = own.encoder()(view::slice(x, 0, 0, T - k), seen.initial).last;
+    const Facts last(own.encoder(), seen, k);
+    const Tensor end = contiguous_copy(last.rows_of(view::slice(x, 0, T - k, T)));
+    const Collision other = second_preimage(last, end, {.seed = options_.seed});
+    if (!other.found) return;
+    Tensor two = cast_copy(view::select(x, 1, 0), f64);
+    Tensor part = view::slice(two, 0, T - k, T);
+    copy_into(part, view::select(last.input_of(other.other), 1, 0));
+    consider(facts, found, n, two);
+  }
+
+  SequenceInversion& sequence(std::int64_t n) { return sequences_[static_cast<std::size_t>(n)]; }
+
+  // Whether x `two` [T,I] is another input with the outputs of sequence n.
+  void consider(const Facts& facts, const Stepwise& found, std::int64_t n, const Tensor& two) {
+    const Tensor one = contiguous_copy(view::select(found.x, 1, n));
+    const double distance = std::sqrt(sum(square(one - two)).item());
+    if (distance < 1e-3 * (1 + amax(abs(one), {0, 1}).item())) return;
+    const Facts own = facts_of(facts, facts.T(), {n});
     const auto outputs = [&](const Tensor& x) {
-      return facts_n.of_unknowns(facts_n.rows_of(view::unsqueeze(x, 1)));
+      return own.of_unknowns(own.rows_of(view::unsqueeze(x, 1)));
     };
+    SequenceInversion& s = sequence(n);
     s.other = two;
     s.other_distance = distance;
-    s.other_difference =
-        amax(abs(outputs(two) - outputs(contiguous_copy(view::select(found.x, 1, n)))), {0, 1})
-            .item();
+    s.other_difference = amax(abs(outputs(two) - outputs(one)), {0, 1}).item();
     s.verdict = Verdict::ambiguous;
     s.reason = "a second input gives the same outputs";
     s.error_bound = std::numeric_limits<double>::infinity();
