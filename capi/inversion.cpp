@@ -31,9 +31,7 @@ Observation observation_from(const char* op, const unroll_observation* given, Dt
   if (!(from.noise >= 0 && from.noise <= std::numeric_limits<double>::max()))
     fail(op, "noise must be a standard deviation, not " + std::to_string(from.noise));
   seen.noise = from.noise;
-  seen.dtype = from.dtype        ? kept_dtype(op, from.dtype)
-               : is_real(stored) ? stored
-                                 : Dtype::float64;
+  seen.dtype = from.dtype ? kept_dtype(op, from.dtype) : is_real(stored) ? stored : Dtype::float64;
   return seen;
 }
 
@@ -42,8 +40,9 @@ Prior prior_from(const char* op, const Tensor& given, std::int64_t unknowns) {
   const Shape& s = samples.shape();
   if (samples.rank() == 3) samples = view::reshape(samples, {s[0], s[1] * s[2]});
   if (samples.rank() != 2 || samples.shape()[0] < 2 || samples.shape()[1] != unknowns)
-    fail(op, "the prior is " + to_string(given.shape()) + " but must be at least two samples of the " +
-                 std::to_string(unknowns) + " unknowns of a sequence");
+    fail(op, "the prior is " + to_string(given.shape()) +
+                 " but must be at least two samples of the " + std::to_string(unknowns) +
+                 " unknowns of a sequence");
   return Prior::of_samples(samples);
 }
 
@@ -209,9 +208,8 @@ unroll_status unroll_identifiability_tensor(const unroll_identifiability* answer
   });
 }
 
-unroll_status unroll_identifiability_digits(const unroll_identifiability* answer,
-                                            const char* dtype, double* error, double* worst,
-                                            double* median) {
+unroll_status unroll_identifiability_digits(const unroll_identifiability* answer, const char* dtype,
+                                            double* error, double* worst, double* median) {
   return guarded([&] {
     constexpr const char* op = "identifiability_digits";
     std::vector<std::pair<const char*, PredictedDigits>> all;

@@ -199,8 +199,8 @@ double expected_error(const Facts& facts) {
     if (state) N = std::max(N, state.shape()[1]);
   double error = 0;
   for (int i = 0; i < 3; i++)
-    error = std::max(error, largest(fact_error(
-                                facts, random.normal({N, facts.unknowns()}, 0, 1, f64))));
+    error = std::max(error,
+                     largest(fact_error(facts, random.normal({N, facts.unknowns()}, 0, 1, f64))));
   return error;
 }
 

@@ -119,8 +119,9 @@ class Encoder(_Owner):
     """The weights of a torch.nn.RNN, LSTM or GRU, whose cell and sizes follow from the tensors.
 
     Encoder.load(path) reads a file; Encoder(tensors) takes a dict of arrays under PyTorch's names,
-    or Parameters, and copies them. `prefix` of the names, as in "encoder.rnn.", is found where there
-    is one such layer; `cell` says what the weights of an RNN do not: "tanh", "relu" or "linear".
+    or Parameters, and copies them. `prefix` of the names, as in "encoder.rnn.", is found where
+    there is one such layer; `cell` says what the weights of an RNN do not: "tanh", "relu" or
+    "linear".
     """
 
     _release = _lib.unroll_encoder_release
