@@ -50,6 +50,20 @@ class PyTorchRuns(Case):
         self.assertGreater(encoder.invert(y[:20], dtype="float16").error_bound,
                            encoder.invert(y[:20], dtype=np.float32).error_bound)
         self.assertNotEqual(encoder.invert(y[:2], dtype="float64", restarts=1).verdict, "recovered")
+        found = encoder.invert(OnlyDLPack(y[:20].copy()))
+        self.assertEqual(found.error_bound, encoder.invert(y[:20]).error_bound)
+        found = encoder.invert(y[:20].astype(np.float64).tolist(), dtype="float32")
+        self.assertEqual(found.error_bound, encoder.invert(y[:20]).error_bound)
+
+
+class OnlyDLPack:
+    """As a tensor of PyTorch: memory that NumPy's own interface does not show."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self):
+        return self.array.__dlpack__()
 
 
 class Small(Case):
