@@ -1,4 +1,4 @@
-// What the handles of unroll.h hold, and the guard that no exception passes.
+// What the handles of unroll.h and unroll_inversion.h hold, and the guard that no exception passes.
 //
 //   unroll_status unroll_thing(const unroll_tensor* x, unroll_tensor** out) {
 //     return guarded([&] { *out = handle(thing(the("thing", x))); });
@@ -16,6 +16,7 @@
 #include "autograd/parameters.h"
 #include "autograd/tape.h"
 #include "capi/unroll.h"
+#include "capi/unroll_inversion.h"
 #include "core/lengths.h"
 #include "core/random.h"
 #include "core/tensor.h"

@@ -1,5 +1,5 @@
 # libunroll_c: the C interface, always a shared library. With static libraries below it, it is one file
-# that needs nothing else of this project, and shows nothing but the functions of unroll.h.
+# that needs nothing else of this project, and shows nothing but the functions of unroll.h and unroll_inversion.h.
 file(STRINGS "${PROJECT_SOURCE_DIR}/capi/unroll.h" unroll_abi REGEX "^#define UNROLL_ABI_VERSION ")
 string(REGEX REPLACE ".* " "" unroll_abi "${unroll_abi}")
 
@@ -18,4 +18,6 @@ if(NOT APPLE)
 endif()
 
 # Users write <unroll/unroll.h>.
-configure_file("${PROJECT_SOURCE_DIR}/capi/unroll.h" "${PROJECT_BINARY_DIR}/include/unroll/unroll.h" COPYONLY)
+foreach(header unroll unroll_inversion)
+  configure_file("${PROJECT_SOURCE_DIR}/capi/${header}.h" "${PROJECT_BINARY_DIR}/include/unroll/${header}.h" COPYONLY)
+endforeach()

@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 set(unroll_targets unroll unroll_io unroll_models)
 if(TARGET unroll_c)
   list(APPEND unroll_targets unroll_c)
-  install(FILES capi/unroll.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll)
+  install(FILES capi/unroll.h capi/unroll_inversion.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/unroll)
   # Where Debian's Python looks below /usr; elsewhere PYTHONPATH names it.
   set(UNROLL_PYTHON_DIR lib/python3/dist-packages CACHE STRING "Where to install the Python module")
   install(DIRECTORY python/unroll DESTINATION ${UNROLL_PYTHON_DIR} FILES_MATCHING PATTERN "*.py")

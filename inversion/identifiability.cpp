@@ -197,7 +197,7 @@ class Identifier {
   }
 
   void count_digits() {
-    const double size = detail::root_mean_square(x_);
+    const double own = detail::root_mean_square(x_), size = own > 0 ? own : 1;
     const std::vector<double> gains = to_vector<double>(out_.gain);
     for (PredictedDigits& d : out_.digits) {
       std::vector<double> digits;

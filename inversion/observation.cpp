@@ -207,8 +207,9 @@ Tensor Facts::from_outputs(const Tensor& outputs) const {
   if (outputs.rank() != batched && outputs.rank() != batched - 1) refuse();
   Tensor y = outputs.rank() == batched ? outputs : view::unsqueeze(outputs, sequence ? 1 : 0);
   if (y.shape()[batched - 1] != width() || (sequence && y.shape()[0] != steps_seen())) refuse();
-  y = cast_copy(sequence ? view::transpose(y, 0, 1) : y, Dtype::float64);
+  y = cast_copy(y, Dtype::float64);
   require_finite("the outputs", y);
+  if (sequence) y = contiguous_copy(view::transpose(y, 0, 1));
   return view::reshape(y, {y.shape()[0], count()});
 }
 

@@ -91,11 +91,12 @@ class Page(unittest.TestCase):
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         with open(os.path.join(root, "docs", "python.md"), encoding="utf-8") as page:
             blocks = [b.split("```")[0] for b in page.read().split("```python\n")[1:]]
-        self.assertEqual(len(blocks), 5)
+        self.assertEqual(len(blocks), 6)
         p = unroll.Parameters()
         for name, shape in (("weight_ih_l0", [32, 3]), ("weight_hh_l0", [32, 8]),
                             ("bias_ih_l0", [32]), ("bias_hh_l0", [32])):
             p.add(name, shape)
+        p.flat.assign(np.random.default_rng(3).uniform(-0.35, 0.35, p.flat.size))
         here, names = os.getcwd(), {}
         with tempfile.TemporaryDirectory() as folder:
             p.save(os.path.join(folder, "lstm.safetensors"))
@@ -108,6 +109,11 @@ class Page(unittest.TestCase):
         self.assertEqual(names["J"].shape, (10, 24, 4, 3))
         self.assertEqual(names["dp"].size, 4 * 8 * (3 + 8 + 2))
         self.assertEqual(names["weights"].shape, (4, 24, 24))
+        self.assertEqual(names["found"].verdict, "recovered")
+        self.assertLess(names["found"].error_bound, 1e-10)
+        answer = names["answer"]
+        self.assertEqual((answer.determined, answer.rank, answer.facts, answer.unknowns),
+                         (False, 8, 8, 60))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ need_packages doxygen
 cd "$root"
 out=$build_dir/docs
 pages=(README.md CONTRIBUTING.md CHANGELOG.md docs/*.md)
-# Headers that users see open with this line; those of the C interface are one file.
+# Headers that users see open with this line; those of the C interface are two files.
 mapfile -t headers < <(grep -lx 'namespace UNROLL_API unroll {' {core,io,kernels,autograd,models,inversion}/*.h 2>/dev/null)
-headers+=(capi/unroll.h)
+headers+=(capi/unroll.h capi/unroll_inversion.h)
 
 # document FOLDER FILE...: Doxygen's warnings are its output.
 document() {

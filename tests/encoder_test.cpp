@@ -144,6 +144,14 @@ TEST(Facts, ReadOutputsAsFilesHoldThem) {
   EXPECT_EQ(to_vector<double>(facts.from_outputs(view::squeeze(y, 1))), want);
   EXPECT_THROW(facts.from_outputs(zeros({4, 1, 3})), Error);
   EXPECT_THROW(facts.from_outputs(full({5, 1, 3}, INFINITY)), Error);
+  Tensor bad_place = zeros({5, 2, 3}, f64);
+  bad_place.mutable_data<double>()[7] = INFINITY;
+  try {
+    facts.from_outputs(bad_place);
+    FAIL() << "an infinite output was taken";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("at place 7"), std::string::npos) << e.what();
+  }
   for (const char* bad : {"al", "every", "every:0", "every:x", "final:2", "every:3x"})
     EXPECT_THROW(observation(bad), Error) << bad;
 }

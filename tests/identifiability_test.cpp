@@ -93,6 +93,12 @@ TEST(Identify, AtInputsThatAreGiven) {
   EXPECT_ERROR(identify(facts, {.inputs = 0}), "at least 1 input");
 }
 
+TEST(Identify, TheDigitsOfAZeroInputAreThoseOfItsAbsoluteError) {
+  const Facts facts(encoder_of({.cell = Cell::tanh, .I = 2, .H = 8}), observation("all"), 4);
+  const Identifiability answer = identify(facts, {.x = zeros({4, 1, 2}, f64)});
+  EXPECT_GT(answer.digits[0].worst, 12) << answer.verdict;
+}
+
 TEST(Identify, AStartOfEachSequenceItsOwn) {
   Observation seen;
   seen.initial.h = noise({1, 3, 8}, 2, 0.5);

@@ -125,6 +125,24 @@ TEST(Invert, SequencesOfManyLengthsComeBackTogether) {
                   t < lengths.values()[static_cast<std::size_t>(n)] ? x.item({t, n, 1}) : 0, 1e-10);
 }
 
+TEST(Invert, EverySequenceHasItsOwnKnownStart) {
+  Random random(23);
+  const Encoder encoder({.cell = Cell::lstm, .I = 2, .H = 6}, random);
+  const Tensor x = random.normal({5, 3, 2}, 0, 1, f64);
+  const auto state = [&](std::int64_t N) { return random.normal({1, N, 6}, 0, 0.5, f64); };
+  for (const EncoderState& start : {EncoderState{state(3), state(3)}, EncoderState{state(3), {}},
+                                    EncoderState{state(1), state(3)}}) {
+    Observation seen = observation("all");
+    seen.initial = start;
+    const Facts facts(encoder, seen, 5);
+    const Tensor y = facts.of_unknowns(facts.rows_of(x));
+    const Tensor outputs = transpose(reshape(y, {3, 5, 6}), 0, 1);
+    const Inversion found = invert(encoder, outputs, seen);
+    EXPECT_EQ(found.verdict(), Verdict::recovered) << found.sequences[0].reason;
+    EXPECT_LE(largest(found.x - x), found.error_bound());
+  }
+}
+
 TEST(Invert, AnUnknownStartCostsTheFirstStepAndNoOther) {
   Random random(5);
   const Encoder encoder({.cell = Cell::lstm, .I = 3, .H = 12}, random);

@@ -16,10 +16,11 @@
     found = encoder.invert(np.asarray(y))
     print(found.verdict, found.error_bound)
 
-This module calls the C interface (unroll.h, where each function is described) through ctypes and
-needs nothing else; NumPy is imported only where an array is asked for or made from a list. It looks
-for libunroll_c.so where UNROLL_LIBRARY names the file, beside itself, in the tree that it is part
-of, and where the system looks. Whatever fails in the library raises unroll.Error.
+This module calls the C interface (unroll.h and unroll_inversion.h, where each function is
+described) through ctypes and needs nothing else; NumPy is imported only where an array is asked for
+or made from a list. It looks for libunroll_c.so where UNROLL_LIBRARY names the file, beside itself,
+in the tree that it is part of, and where the system looks. Whatever fails in the library raises
+unroll.Error.
 
 A Tape belongs to its thread and sees only what that thread computes. Other objects may be used by
 any thread, one at a time.

@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 
 from ._library import (_dtype_name, _handles, _lengths, _lib, _made, _Observation, _options,
                        _Owner)
-from ._tensor import Tensor, _tensor
+from ._tensor import Tensor, _tensor, from_dlpack
 
 __all__ = ["Encoder", "Inversion", "SequenceInversion", "Identifiability", "PredictedDigits"]
 
@@ -107,8 +107,13 @@ class _Found(_Owner):
 
 
 def _real(value):
-    """As a tensor; lists become float64."""
-    return None if value is None else _tensor(value, "float64")
+    """As a tensor, whose type says how far it was rounded: PyTorch's keep theirs, lists become
+    float64."""
+    if value is None:
+        return None
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
+        return from_dlpack(value)
+    return _tensor(value, "float64")
 
 
 def _encoded(text):
@@ -119,8 +124,9 @@ class Encoder(_Owner):
     """The weights of a torch.nn.RNN, LSTM or GRU, whose cell and sizes follow from the tensors.
 
     Encoder.load(path) reads a file; Encoder(tensors) takes a dict of arrays under PyTorch's names,
-    or Parameters, and copies them. `prefix` of the names, as in "encoder.rnn.", is found where there
-    is one such layer; `cell` says what the weights of an RNN do not: "tanh", "relu" or "linear".
+    or Parameters, and copies them. `prefix` of the names, as in "encoder.rnn.", is found where
+    there is one such layer; `cell` says what the weights of an RNN do not: "tanh", "relu" or
+    "linear".
     """
 
     _release = _lib.unroll_encoder_release

@@ -1,6 +1,7 @@
 /* Encoders, the input from the outputs that PyTorch wrote, and whether outputs determine it. */
 #include <math.h>
 
+#include "capi/unroll_inversion.h"
 #include "tests/capi/testing.h"
 
 /* [T,N,C] of float32 or float64 in a file of NumPy's version 1. */
@@ -133,7 +134,7 @@ static void test_observations(void) {
   const unroll_option few = {"restarts", 2}, odd = {"starts", 2};
   unroll_encoder* encoder = small();
   unroll_inversion* found = NULL;
-  unroll_tensor *y, *h, *c, *seen, *back, *start[2] = {NULL, NULL};
+  unroll_tensor *y, *h, *c, *whole, *seen, *back, *start[2] = {NULL, NULL};
   double out = 0;
   scatter(x_data, T * N * I);
   scatter(h_data, N * H);
@@ -158,7 +159,8 @@ static void test_observations(void) {
   unroll_tensor_release(back);
   unroll_inversion_release(found);
 
-  const unroll_tensor* product[] = {y, C};
+  OK(unroll_encoder_forward(encoder, x, NULL, 0, h_0, c_0, &whole, NULL, NULL));
+  const unroll_tensor* product[] = {whole, C};
   OK(unroll_apply("linear", product, 2, &seen));
   what.readout = C;
   OK(unroll_invert(encoder, seen, &what, 0, NULL, 0, x, NULL, NULL, 0, &found));
@@ -199,7 +201,7 @@ static void test_observations(void) {
   ((double*)data)[7] = NAN;
   FAILS(unroll_invert(encoder, y, NULL, 0, NULL, 0, NULL, NULL, NULL, 0, &found), "NaN", "7");
   CHECK(found == NULL);
-  unroll_tensor* all[] = {x, h_0, c_0, C, y, h, c, start[0], start[1]};
+  unroll_tensor* all[] = {x, h_0, c_0, C, y, h, c, whole, start[0], start[1]};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) unroll_tensor_release(all[i]);
   unroll_encoder_release(encoder);
 }

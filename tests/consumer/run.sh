@@ -55,18 +55,20 @@ use_pkg_config() {
 
 # Each header by itself, as the only one of a file, in the project's language.
 compile_headers() {
-  local header
-  (cd "$1/include" && find unroll -name '*.h' ! -name unroll.h) | sort >"$work/headers"
+  local language header
+  (cd "$1/include" && find unroll -name '*.h' ! -name 'unroll*.h') | sort >"$work/headers"
   [ "$(wc -l <"$work/headers")" -gt 30 ] || refuse "only $(wc -l <"$work/headers") headers are installed"
   run xargs -a "$work/headers" -P 2 -I {} bash -c \
     'echo "#include <{}>" | "$0" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -I"$1" -x c++ - || exit 255' \
     "${CXX:-c++}" "$1/include"
-  for header in c c++; do
-    echo '#include <unroll/unroll.h>' >"$work/alone"
-    run "${CXX:-c++}" -x "$header" -fsyntax-only -Wall -Wextra -pedantic -Werror \
-      -I"$1/include" "$work/alone"
+  for language in c c++; do
+    for header in unroll unroll_inversion; do
+      echo "#include <unroll/$header.h>" >"$work/alone"
+      run "${CXX:-c++}" -x "$language" -fsyntax-only -Wall -Wextra -pedantic -Werror \
+        -I"$1/include" "$work/alone"
+    done
   done
-  echo "headers: $(wc -l <"$work/headers") compile alone, and unroll.h as C and C++"
+  echo "headers: $(wc -l <"$work/headers") compile alone, and those of C as C and C++"
 }
 
 # libunroll.so, stripped, of the objects in libunroll.a: with every instruction set.
@@ -101,7 +103,7 @@ check_c() {
   local others
   others=$(nm -D --defined-only "$1/lib/libunroll_c.so" | awk '$3 !~ /^unroll_/ && $2 != "A"' |
     grep -E ' _ZN?K?6unroll' || true)
-  [ -z "$others" ] || refuse "libunroll_c.so shows more than unroll.h: $others"
+  [ -z "$others" ] || refuse "libunroll_c.so shows more than its headers: $others"
 }
 
 use_python() {
