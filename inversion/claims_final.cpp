@@ -70,9 +70,11 @@ bool by_adam(const Run& run) {
 }
 
 // From zero, by continuation, then from up to `starts` random inputs.
-AllAtOnce from_many(const Run& run, std::int64_t starts, bool all_roots) {
-  return invert_all_at_once(run.facts, run.y,
-                            {.starts = starts, .enough = 1e-12, .all_roots = all_roots});
+AllAtOnce from_many(const Run& run, std::int64_t starts, bool all_roots,
+                    std::int64_t iterations = 300) {
+  return invert_all_at_once(
+      run.facts, run.y,
+      {.starts = starts, .enough = 1e-12, .all_roots = all_roots, .iterations = iterations});
 }
 
 std::string init_name(Cell cell, bool orthogonal) {
@@ -329,7 +331,7 @@ std::vector<T4Row> run_t4(const ClaimContext& context) {
         }));
         row.lm = count_runs(context, kSeeds, cell, orthogonal, T, by_lm);
         row.multistart = count_runs(context, kSeeds, cell, orthogonal, T, [](const Run& run) {
-          return run.error(from_many(run, 20, false).row) < kRecovered;
+          return run.error(from_many(run, 20, false, 150).row) < kRecovered;
         });
         row.lbfgs = count_runs(context, kSeeds, cell, orthogonal, T, by_lbfgs);
         row.adam = count_runs(context, kSeeds, cell, orthogonal, T, by_adam);

@@ -93,7 +93,9 @@ class Group {
       if (!is_stepwise(forward)) return;
       const Tensor seen = view::reshape(y_, {N_, facts_.T(), sizes.output_width()});
       const Tensor own = contiguous_copy(view::slice(seen, 2, 0, sizes.state_width()));
-      return by_steps(forward, view::reshape(own, {N_, forward.count()}), true);
+      // With I = H the half alone may have other roots: then it is a guess.
+      const bool judged = sizes.I < sizes.state_width();
+      return by_steps(forward, view::reshape(own, {N_, forward.count()}), judged);
     }
     if (facts_.observation().initial_known) return;
     Observation zero = facts_.observation();
@@ -104,17 +106,22 @@ class Group {
   }
 
   void by_steps(const Facts& facts, const Tensor& y, bool judged) {
-    StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
-                        .seed = options_.seed};
-    how.enough = detail::kExplained * detail::expected_error(facts);
-    how.stop = options_.stop;
-    const Stepwise found = invert_stepwise(facts, y, how);
+    const Stepwise found = invert_stepwise(facts, y, stepwise_options(facts));
     rows_ = contiguous_copy(facts_.rows_of(found.x));
     guessed_ = true;
     if (!judged) return;
     const Tensor errors = fact_error(facts, facts.rows_of(found.x));
     for (std::int64_t n = 0; n < N_; n++) judge(facts, found, n, errors.item({n}));
-    if (is_square(facts)) look_for_others(facts, y, how, found);
+    for (std::int64_t n = 0; n < N_; n++)
+      if (sequence(n).facts > 0) look_for_other(n, found.x);
+  }
+
+  StepwiseOptions stepwise_options(const Facts& facts) const {
+    StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
+                        .seed = options_.seed};
+    how.enough = detail::kExplained * detail::expected_error(facts);
+    how.stop = options_.stop;
+    return how;
   }
 
   void judge(const Facts& facts, const Stepwise& found, std::int64_t n, double error) {
@@ -130,57 +137,57 @@ class Group {
   // As many facts as unknowns in each block of a gated cell: other roots may exist.
   static bool is_square(const Facts& facts) {
     const std::int64_t k = facts.T() / facts.steps_seen();
-    return k * facts.encoder().sizes().I == facts.width() && !detail::is_closed_form(facts);
+    return is_stepwise(facts) && k * facts.encoder().sizes().I == facts.width() &&
+           !detail::is_closed_form(facts);
   }
 
-  // First at the last block, where nothing comes behind that a second root would have to fit; then
-  // along other paths from the start.
-  void look_for_others(const Facts& facts, const Tensor& y, StepwiseOptions how,
-                       const Stepwise& found) {
-    for (std::int64_t n = 0; n < N_; n++) other_end(facts, found, n);
-    how.cold = false;
-    how.go_back = false;  // another attempt costs less
-    const auto open = [](const SequenceInversion& s) { return s.facts > 0 && !s.other; };
-    for (std::uint64_t attempt = 1; attempt <= 4; attempt++) {
-      if (std::none_of(sequences_.begin(), sequences_.end(), open)) return;
-      how.seed = options_.seed + 1000 * attempt;
-      const Stepwise again = invert_stepwise(facts, y, how);
-      for (std::int64_t n = 0; n < N_; n++)
-        if (open(sequence(n)) && again.failed[static_cast<std::size_t>(n)] < 0)
-          consider(facts, found, n, contiguous_copy(view::select(again.x, 1, n)));
+  // Beside x [T,N,I], of sequence n.
+  void look_for_other(std::int64_t n, const Tensor& x) {
+    if (!is_square(facts_)) return;
+    look_for_other(facts_of(facts_, facts_.T(), {n}), contiguous_copy(view::slice(y_, 0, n, n + 1)),
+                   contiguous_copy(view::slice(x, 1, n, n + 1)), sequence(n));
+  }
+
+  // Another root of a block, then of those behind it: from the last block, which has none behind
+  // it, to the first. Facts and y [1,m] of one sequence, whose input x [T,1,I] was found.
+  void look_for_other(const Facts& facts, const Tensor& y, const Tensor& x, SequenceInversion& s) {
+    const std::int64_t T = facts.T(), blocks = facts.steps_seen(), k = T / blocks;
+    StepwiseOptions how = stepwise_options(facts);
+    how.go_back = false;  // the next block's other root costs less
+    const auto from = [&](std::int64_t t, const Tensor& before) {
+      Observation seen = facts.observation();
+      if (t > 0)
+        seen.initial = facts.encoder()(view::slice(before, 0, 0, t * k), seen.initial).last;
+      return seen;
+    };
+    for (std::int64_t t = blocks - 1; t >= 0 && !s.other; t--) {
+      const Facts block(facts.encoder(), from(t, x), k);
+      const Tensor root = contiguous_copy(block.rows_of(view::slice(x, 0, t * k, (t + 1) * k)));
+      const Collision other = second_preimage(block, root, {.seed = options_.seed});
+      if (!other.found) continue;
+      Tensor two = cast_copy(x, f64), part = view::slice(two, 0, t * k, (t + 1) * k);
+      copy_into(part, block.input_of(other.other));
+      if (t + 1 < blocks) {
+        const Facts rest(facts.encoder(), from(t + 1, two), T - (t + 1) * k);
+        const Stepwise behind = invert_stepwise(
+            rest, contiguous_copy(view::slice(y, 1, (t + 1) * facts.width(), facts.count())), how);
+        if (behind.failed[0] >= 0) continue;
+        Tensor end = view::slice(two, 0, (t + 1) * k, T);
+        copy_into(end, behind.x);
+      }
+      consider(facts, x, two, s);
     }
-  }
-
-  void other_end(const Facts& facts, const Stepwise& found, std::int64_t n) {
-    if (sequence(n).facts == 0) return;
-    const std::int64_t T = facts.T(), k = T / facts.steps_seen();
-    const Facts own = facts_of(facts, T, {n});
-    const Tensor x = contiguous_copy(view::slice(found.x, 1, n, n + 1));
-    Observation seen = own.observation();
-    if (T > k) seen.initial = own.encoder()(view::slice(x, 0, 0, T - k), seen.initial).last;
-    const Facts last(own.encoder(), seen, k);
-    const Tensor end = contiguous_copy(last.rows_of(view::slice(x, 0, T - k, T)));
-    const Collision other = second_preimage(last, end, {.seed = options_.seed});
-    if (!other.found) return;
-    Tensor two = cast_copy(view::select(x, 1, 0), f64);
-    Tensor part = view::slice(two, 0, T - k, T);
-    copy_into(part, view::select(last.input_of(other.other), 1, 0));
-    consider(facts, found, n, two);
   }
 
   SequenceInversion& sequence(std::int64_t n) { return sequences_[static_cast<std::size_t>(n)]; }
 
-  // Whether x `two` [T,I] is another input with the outputs of sequence n.
-  void consider(const Facts& facts, const Stepwise& found, std::int64_t n, const Tensor& two) {
-    const Tensor one = contiguous_copy(view::select(found.x, 1, n));
+  // Whether `two` [T,1,I] is another input with the outputs of `one`.
+  static void consider(const Facts& facts, const Tensor& one, const Tensor& two,
+                       SequenceInversion& s) {
     const double distance = std::sqrt(sum(square(one - two)).item());
-    if (distance < 1e-3 * (1 + amax(abs(one), {0, 1}).item())) return;
-    const Facts own = facts_of(facts, facts.T(), {n});
-    const auto outputs = [&](const Tensor& x) {
-      return own.of_unknowns(own.rows_of(view::unsqueeze(x, 1)));
-    };
-    SequenceInversion& s = sequence(n);
-    s.other = two;
+    if (distance < 1e-3 * (1 + amax(abs(one), {0, 1, 2}).item())) return;
+    const auto outputs = [&](const Tensor& x) { return facts.of_unknowns(facts.rows_of(x)); };
+    s.other = contiguous_copy(view::select(two, 1, 0));
     s.other_distance = distance;
     s.other_difference = amax(abs(outputs(two) - outputs(one)), {0, 1}).item();
     s.verdict = Verdict::ambiguous;
@@ -206,6 +213,7 @@ class Group {
     s = result.judged;
     Tensor row = view::slice(rows_, 0, n, n + 1);
     copy_into(row, result.row);
+    if (s.verdict == Verdict::recovered) look_for_other(n, facts_.input_of(rows_));
   }
 
   Facts facts_;

@@ -92,9 +92,7 @@ class Search {
     for (std::int64_t t = 0; t < blocks_; t++) {
       detail::stop_if(options_.stop);
       const Tensor wanted = contiguous_copy(seen(t));
-      Tensor x = closed          ? rows(t)
-                 : options_.cold ? zeros({N_, block_.unknowns()}, f64)
-                                 : random_start(N_);
+      Tensor x = closed ? rows(t) : zeros({N_, block_.unknowns()}, f64);
       std::vector<double> residual;
       if (closed)
         residual = to_vector<double>(block_.residual(x, wanted, state));

@@ -27,7 +27,6 @@ bool is_stepwise(const Facts& facts) noexcept;
 struct StepwiseOptions {
   std::int64_t restarts = 20;  // random starts of a block, and roots tried before it is given up
   std::uint64_t seed = 1;      // of the starts
-  bool cold = true;            // the first start of a block is zero, not random
   bool go_back = true;         // to other roots of earlier blocks, where a block has none
   double enough = 0;           // root mean square residual of a solved block; 0: from `error`
   Tensor error;                // [N]: standard deviation of the facts; undefined: rounding, of
