@@ -33,15 +33,5 @@ TEST(ClaimRunner, ARowPassesWhereEverythingHolds) {
   EXPECT_ERROR(run_claims("test", claims, {.stop = &stop}), "stopped");
 }
 
-TEST(ClaimsMemory, HoldAtTheDefaultSeed) {
-  const ClaimRows rows = memory_claims();
-  const int numbers[] = {13, 14, 15, 16, 17, 18, 19, 29, 31};
-  ASSERT_EQ(rows.size(), 9u);
-  for (std::size_t i = 0; i < 9; i++) {
-    EXPECT_EQ(rows[i].claim, numbers[i]);
-    EXPECT_TRUE(rows[i].pass) << rows[i].claim << ": " << rows[i].measured;
-  }
-}
-
 }  // namespace
 }  // namespace unroll

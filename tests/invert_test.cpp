@@ -75,9 +75,15 @@ std::uint64_t setting(const char* variable, std::uint64_t usual) {
   return text ? std::strtoull(text, nullptr, 10) : usual;
 }
 
+#ifdef UNROLL_SANITIZED
+constexpr std::uint64_t kCases = 44;  // what is slow there is not what differs
+#else
+constexpr std::uint64_t kCases = 220;
+#endif
+
 TEST(Invert, NoVerdictOfTheSuiteIsWrong) {
   const std::uint64_t seed = setting("UNROLL_SUITE_SEED", 1),
-                      count = setting("UNROLL_SUITE_CASES", 220);
+                      count = setting("UNROLL_SUITE_CASES", kCases);
   std::vector<Inversion> found(count);
   run_jobs(count, [&](std::size_t i) {
     const InversionCase the = testing::inversion_case(seed, static_cast<std::int64_t>(i));
