@@ -25,8 +25,11 @@ struct Finding {
 };
 using Findings = std::vector<Finding>;
 
+/// It holds within the tolerance.
 Finding near(const std::string& what, double measured, double expected, double tolerance);
+/// It holds from `least` on.
 Finding at_least(const std::string& what, double measured, double least);
+/// It holds up to `most`.
 Finding at_most(const std::string& what, double measured, double most);
 
 /// The mean of the numbers of that name.
@@ -37,6 +40,7 @@ Findings means(const Findings& findings);
 struct Claim {
   int number;
   std::string setup, expected, tolerance;
+  /// What is measured, each piece with its own random numbers.
   std::vector<std::function<Findings(Random&)>> pieces;
   std::function<Findings(const Findings&)> judge = {};  // of all pieces together; empty: as found
 };

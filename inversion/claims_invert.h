@@ -10,6 +10,7 @@
 
 namespace UNROLL_API unroll {
 
+/// Every row, in the order of the claims.
 ClaimRows invert_claims(const ClaimContext& context);
 
 /// Table T4: how often the input comes back from a last state alone, I 1, H 32.

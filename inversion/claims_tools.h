@@ -22,17 +22,21 @@ inline std::string text_of(double value, int digits = 2) {
   std::snprintf(text, sizeof text, "%.*g", digits, value);
   return text;
 }
+/// As it is.
 inline std::string text_of(std::int64_t value) { return std::to_string(value); }
+/// "3/5"
 inline std::string out_of(std::int64_t part, std::int64_t all) {
   return text_of(part) + "/" + text_of(all);
 }
 
+/// The middle value; of an even number the mean of both.
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t n = values.size();
   return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+/// Whether value / of lies within 1 / factor .. factor.
 inline bool within_factor(double value, double of, double factor) {
   return value >= of / factor && value <= of * factor;
 }
@@ -67,8 +71,11 @@ inline Tensor run_in_float32(const Encoder& encoder, const Tensor& x) {
 double largest_error(const Tensor& a, const Tensor& b);
 
 // Of claims_certify_steps.cpp: claims 5, 7 and 8.
+/// Claim 5.
 ClaimRow noise_gain(const ClaimContext& context);
+/// Claim 7.
 ClaimRow saturated_rows(const ClaimContext& context);
+/// Claim 8.
 ClaimRow active_rows(const ClaimContext& context);
 
 }  // namespace claims

@@ -62,6 +62,7 @@ struct Identifiability {
   Tensor saturation;
 
   std::string verdict;  // one line
+  /// Whether the facts fix every unknown.
   bool determined() const noexcept { return rank == unknowns; }
 };
 

@@ -22,6 +22,7 @@ Tensor krylov_matrix(const Tensor& W, const Tensor& w, std::int64_t columns);
 struct KrylovSpace {
   Tensor basis;       // Q [N,r], orthonormal
   Tensor hessenberg;  // Q^T W Q [r,r]: the network in the coordinates that the input reaches
+  /// Of the state.
   std::int64_t dimension() const { return hessenberg.shape()[0]; }
 };
 /// Ends where what is new of W q is below N * 2^-52 of |W|. r = 0 for w = 0.

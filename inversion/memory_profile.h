@@ -17,6 +17,7 @@
 
 namespace UNROLL_API unroll {
 
+/// The law of the inputs.
 enum class Drive : std::uint8_t { normal, uniform };  // N(0,1); U(-1,1)
 
 struct MemoryOptions {

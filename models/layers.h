@@ -238,9 +238,11 @@ class RnnCell {
  public:
   RnnCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
           RnnCellOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
   /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
+  /// The next h.
   Tensor operator()(const Tensor& x, const Tensor& h = {}, Random* random = nullptr) const;
 
  private:
@@ -260,8 +262,11 @@ class LstmCell {
  public:
   LstmCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
            LstmCellOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
+  /// The next state.
   LstmState operator()(const Tensor& x, const LstmState& state = {},
                        Random* random = nullptr) const;
 
@@ -279,8 +284,11 @@ class GruCell {
  public:
   GruCell(Parameters& parameters, const std::string& prefix, std::int64_t I, std::int64_t H,
           GruCellOptions options = {});
+  /// Draws the parameters.
   void reset(Random& random, const RecurrentInit& init = {}) { layers_.reset(random, init); }
+  /// Whether dropout acts and zoneout is random.
   void train(bool on) { layers_.train(on); }
+  /// The next h.
   Tensor operator()(const Tensor& x, const Tensor& h = {}, Random* random = nullptr) const;
 
  private:
