@@ -7,6 +7,7 @@
 
 #include "cli/capacity_measures.h"
 #include "cli/command.h"
+#include "cli/output_files.h"
 #include "cli/plot.h"
 #include "cli/run.h"
 #include "cli/run_folder.h"
@@ -108,8 +109,7 @@ std::string picture(const std::string& network, const std::vector<Measured>& lin
 }
 
 void run_capacity(const Arguments& a) {
-  if (!a.json.empty()) AtomicFile("capacity", a.json);  // tried before the work, not after it
-  if (!a.plot.empty()) AtomicFile("capacity", a.plot);
+  check_output_files("capacity", {{"--json", a.json}, {"--plot", a.plot}}, {a.weights});
   std::string network, left_out;
   std::vector<Measured> lines;
   if (!a.run.empty()) {

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/inversion_options.h"
+#include "cli/output_files.h"
 #include "cli/terminal.h"
 #include "core/view.h"
 #include "inversion/certificate.h"
@@ -79,8 +80,9 @@ nlohmann::json json_of(const Arguments& a, const Facts& facts, const Outcome& o)
 }
 
 void run_collide(const Arguments& a) {
-  for (const std::string* file : {&a.out, &a.json})
-    if (!file->empty()) AtomicFile("collide", *file);
+  std::vector<std::string> inputs = a.run.files();
+  inputs.push_back(a.input);
+  check_output_files("collide", {{"--out", a.out}, {"--json", a.json}}, inputs);
   const Encoder encoder = a.run.encoder();
   const Tensor x = input_of(a, encoder);
   const Observation seen = a.run.observation(encoder);

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/inversion_options.h"
+#include "cli/output_files.h"
 #include "cli/terminal.h"
 #include "core/view.h"
 #include "inversion/tokens.h"
@@ -158,8 +159,9 @@ void run_decode(const Arguments& a) {
   const Tensor table = embedding_of(a, encoder);
   const Observation seen = a.run.observation(encoder);
   require_sense(a, seen);
-  for (const std::string* file : {&a.out, &a.json})
-    if (!file->empty()) AtomicFile("decode-tokens", *file);
+  std::vector<std::string> inputs = a.run.files();
+  inputs.insert(inputs.end(), {a.embedding, a.outputs});
+  check_output_files("decode-tokens", {{"--out", a.out}, {"--json", a.json}}, inputs);
   if (a.census) return show_census(a, encoder, table);
   const Tensor outputs = read_npy(a.outputs);
   if (outputs.rank() < 1 || outputs.numel() == 0) throw Error(a.outputs + " holds nothing");

@@ -16,6 +16,7 @@
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "core/view.h"
+#include "inversion/decoder_start.h"
 #include "inversion/invert.h"
 #include "inversion/rounding.h"
 #include "io/atomic_file.h"
@@ -31,7 +32,7 @@ constexpr Verdict kVerdicts[] = {Verdict::recovered, Verdict::ambiguous, Verdict
                                  Verdict::local_minimum};
 
 struct Arguments {
-  std::string outputs, lengths, start, prior, out, json, plot;
+  std::string outputs, lengths, start, decoder, prior, out, json, plot;
   InvertOptions options;
 };
 
@@ -151,7 +152,7 @@ std::string plot_of(const Inversion& found, const Encoder& encoder, const Facts&
 // x as the file holds it; what its type rounds off is added to the bounds.
 Tensor as_written(Inversion& found, Dtype dtype) {
   if (dtype == Dtype::float64) return found.x;
-  const Tensor rounding = abs(found.x) * unit_roundoff(dtype);
+  const Tensor rounding = abs(cast_copy(cast_copy(found.x, dtype), Dtype::float64) - found.x);
   for (std::size_t n = 0; n < found.sequences.size(); n++) {
     SequenceInversion& s = found.sequences[n];
     const std::int64_t T = s.bound.shape()[0];
@@ -192,6 +193,8 @@ void run_invert(const InversionOptions& asked, Arguments& a) {
   const Facts facts(encoder, seen, a.options.steps);
   if (!a.lengths.empty()) a.options.lengths = read_lengths(a.lengths);
   if (!a.start.empty()) a.options.start = read_input("--start", a.start);
+  if (!a.decoder.empty())
+    a.options.start = decoder_start(facts, facts.from_outputs(outputs), Model::open(a.decoder));
   if (!a.prior.empty()) a.options.prior = read_prior(a.prior, facts.unknowns());
 
   a.options.stop = stop_on_signals();
@@ -222,6 +225,9 @@ void add_invert(Command& unroll) {
   command.whole("--steps", a->options.steps, 1, "T, where the outputs do not say it");
   command.text("--lengths", a->lengths, "npy [N]: valid steps of each sequence; default all");
   command.text("--start", a->start, "npy [T,N,I]: a guess to start from");
+  command.text("--decoder", a->decoder,
+               "folder of a run of unroll train --encoder: its decoder's guess is the start");
+  command.exclude("--start", "--decoder");
   command.text("--prior", a->prior,
                "npy [count,T,I]: samples of inputs, used where facts are fewer than unknowns");
   command.whole("--restarts", a->options.restarts, 0, "random starts");

@@ -10,8 +10,8 @@ namespace unroll::cli {
 bool is_same_file(const std::string& a, const std::string& b) {
   namespace fs = std::filesystem;
   std::error_code error;
-  return fs::equivalent(a, b, error) ||
-         fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
+  return fs::equivalent(a, b, error) || fs::weakly_canonical(fs::absolute(a), error) ==
+                                            fs::weakly_canonical(fs::absolute(b), error);
 }
 
 void check_output_files(const char* command, const OutputFiles& outputs,

@@ -206,6 +206,7 @@ const char* name(Method method) noexcept {
     case Method::gauss_newton: return "all at once";
     case Method::continuation: return "continuation";
     case Method::multistart: return "random starts";
+    case Method::prior: return "most probable";
   }
   return "?";
 }

@@ -27,6 +27,7 @@ enum class Method : std::uint8_t {
   gauss_newton,  // LM from zero
   continuation,
   multistart,
+  prior,  // the most probable of many
 };
 const char* name(Method method) noexcept;
 

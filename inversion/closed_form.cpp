@@ -1,6 +1,7 @@
 #include "inversion/closed_form.h"
 
 #include <Eigen/QR>
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops.h"
@@ -16,9 +17,9 @@ struct Row {
   double value, weight;
 };
 
-Row inverse(Cell cell, double h) {
+Row inverse(Cell cell, double h, double off) {
   switch (cell) {
-    case Cell::relu: return h > 0 ? Row{h, 1} : Row{0, 0};
+    case Cell::relu: return h > off ? Row{h, 1} : Row{0, 0};
     case Cell::tanh: return std::abs(h) < 1 ? Row{std::atanh(h), (1 - h) * (1 + h)} : Row{0, 0};
     default: return {h, 1};
   }
@@ -33,6 +34,11 @@ bool is_closed_form(const Facts& facts) noexcept {
          facts.observation().outputs == Seen::all && s.I <= s.H;
 }
 
+double off_level(const Facts& facts) noexcept {
+  constexpr double kRounding = 1e-12;
+  return std::max(kRounding, 6 * facts.observation().noise);
+}
+
 Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial) {
   const EncoderSizes& s = facts.encoder().sizes();
   const RecurrentWeights& w = facts.encoder().weights()[0];
@@ -43,6 +49,7 @@ Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial) {
   if (w.b_ih) known = known + w.b_ih;
   known = contiguous_copy(known);
   Tensor x = empty({T, N, s.I}, Dtype::float64);
+  const double off = off_level(facts);
   double* to = x.mutable_data<double>();
   const double *seen = h.data<double>(), *offset = known.data<double>();
   const Eigen::Map<const RowMajor> w_ih(w.w_ih.data<double>(), s.H, s.I);
@@ -51,7 +58,7 @@ Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial) {
     Eigen::MatrixXd rows = w_ih;
     Eigen::VectorXd right(s.H);
     for (std::int64_t k = 0; k < s.H; k++) {
-      const Row row = inverse(s.cell, seen[i * s.H + k]);
+      const Row row = inverse(s.cell, seen[i * s.H + k], off);
       rows.row(k) *= row.weight;
       right(k) = row.weight * (row.value - offset[i * s.H + k]);
     }

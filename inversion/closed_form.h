@@ -14,6 +14,9 @@ namespace unroll::detail {
 /// One layer of one direction, linear, tanh or relu, whose h_t is seen at every step.
 bool is_closed_form(const Facts& facts) noexcept;
 
+/// Up to this a relu unit counts as off: what noise may lift it to.
+double off_level(const Facts& facts) noexcept;
+
 /// y [N,m] and the state before the first step, h [1,N,H] -> x [T,N,I]: at each step the
 /// least-squares solution, where its rank is below I a basic one.
 Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial);

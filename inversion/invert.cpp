@@ -25,7 +25,8 @@ using detail::StepwiseOutcome;
 using Indices = std::vector<std::int64_t>;
 
 constexpr Dtype f64 = Dtype::float64;
-constexpr std::int64_t kDenseUnknowns = 1200;  // beyond, a dense Jacobian takes too long
+constexpr std::int64_t kDenseNumbers = 4'000'000;  // of a Jacobian
+constexpr std::int64_t kDenseUnknowns = 1200;      // beyond, a dense Jacobian takes too long
 
 // The initial states of some sequences; one of batch 1 is everybody's.
 EncoderState at_sequences(const EncoderState& state, const Indices& which) {
@@ -106,20 +107,48 @@ class Group {
   }
 
   void by_steps(const Facts& facts, const Tensor& y, bool judged) {
-    const Stepwise found = invert_stepwise(facts, y, stepwise_options(facts));
+    StepwiseOptions how = stepwise_options(facts);
+    Stepwise found = invert_stepwise(facts, y, how);
+    // Inputs larger than those expected round more: then that is what a step may be off by.
+    const auto most = [&] {
+      return detail::kLoose * detail::largest(fact_error(facts, facts.rows_of(found.x)));
+    };
+    if (std::any_of(found.failed.begin(), found.failed.end(), [](auto t) { return t >= 0; }) &&
+        most() > 2 * how.enough) {
+      how.enough = most();
+      found = invert_stepwise(facts, y, how);
+    }
     rows_ = contiguous_copy(facts_.rows_of(found.x));
     guessed_ = true;
     if (!judged) return;
     const Tensor errors = fact_error(facts, facts.rows_of(found.x));
-    for (std::int64_t n = 0; n < N_; n++) judge(facts, found, n, errors.item({n}));
+    for (std::int64_t n = 0; n < N_; n++) {
+      judge(facts, found, n, errors.item({n}));
+      if (sequence(n).facts > 0 && !holds(n, facts)) sequence(n) = {};
+    }
     for (std::int64_t n = 0; n < N_; n++)
-      if (sequence(n).facts > 0) look_for_other(n, found.x);
+      if (sequence(n).facts > 0) look_for_other(n);
+  }
+
+  // What blocks say of sequence n is left to all unknowns at once where a relu unit is at its kink,
+  // and where the blocks saw one direction: unless they recover what both directions show.
+  bool holds(std::int64_t n, const Facts& facts) {
+    const Facts own = facts_of(facts_, facts_.T(), {n});
+    const Tensor row = contiguous_copy(view::slice(rows_, 0, n, n + 1));
+    if (own.encoder().sizes().cell == Cell::relu && !detail::is_closed_form(own)) return false;
+    if (detail::is_at_kink(own, row)) return sequence(n).verdict == Verdict::ambiguous;
+    if (facts.count() == facts_.count()) return true;
+    const Tensor off = own.of_unknowns(row) - view::slice(y_, 0, n, n + 1);
+    sequence(n).facts = own.count();
+    sequence(n).residual = detail::root_mean_square(off);
+    return sequence(n).verdict == Verdict::recovered &&
+           sequence(n).residual <= detail::kLoose * fact_error(own, row).item({0});
   }
 
   StepwiseOptions stepwise_options(const Facts& facts) const {
     StepwiseOptions how{.restarts = std::min<std::int64_t>(options_.restarts, 20),
                         .seed = options_.seed};
-    how.enough = detail::kExplained * detail::expected_error(facts);
+    how.enough = detail::kLoose * detail::expected_error(facts);
     how.stop = options_.stop;
     return how;
   }
@@ -137,15 +166,19 @@ class Group {
   // As many facts as unknowns in each block of a gated cell: other roots may exist.
   static bool is_square(const Facts& facts) {
     const std::int64_t k = facts.T() / facts.steps_seen();
-    return is_stepwise(facts) && k * facts.encoder().sizes().I == facts.width() &&
+    return is_stepwise(facts) && k * facts.encoder().sizes().I == facts.independent_width() &&
            !detail::is_closed_form(facts);
   }
 
-  // Beside x [T,N,I], of sequence n.
-  void look_for_other(std::int64_t n, const Tensor& x) {
+  // Beside the row of sequence n.
+  void look_for_other(std::int64_t n) {
     if (!is_square(facts_)) return;
-    look_for_other(facts_of(facts_, facts_.T(), {n}), contiguous_copy(view::slice(y_, 0, n, n + 1)),
-                   contiguous_copy(view::slice(x, 1, n, n + 1)), sequence(n));
+    const Facts own = facts_of(facts_, facts_.T(), {n});
+    const Tensor row = contiguous_copy(view::slice(rows_, 0, n, n + 1));
+    look_for_other(own, contiguous_copy(view::slice(y_, 0, n, n + 1)),
+                   contiguous_copy(own.input_of(row)), sequence(n));
+    if (!sequence(n).other && own.encoder().sizes().cell != Cell::linear)
+      detail::conclude_square(sequence(n));
   }
 
   // Another root of a block, then of those behind it: from the last block, which has none behind
@@ -161,6 +194,7 @@ class Group {
       return seen;
     };
     for (std::int64_t t = blocks - 1; t >= 0 && !s.other; t--) {
+      detail::stop_if(options_.stop);
       const Facts block(facts.encoder(), from(t, x), k);
       const Tensor root = contiguous_copy(block.rows_of(view::slice(x, 0, t * k, (t + 1) * k)));
       const Collision other = second_preimage(block, root, {.seed = options_.seed});
@@ -181,9 +215,12 @@ class Group {
 
   SequenceInversion& sequence(std::int64_t n) { return sequences_[static_cast<std::size_t>(n)]; }
 
-  // Whether `two` [T,1,I] is another input with the outputs of `one`.
-  static void consider(const Facts& facts, const Tensor& one, const Tensor& two,
+  // Whether `found` [T,1,I] is, or is near, another input with the outputs of `one`.
+  static void consider(const Facts& facts, const Tensor& one, const Tensor& found,
                        SequenceInversion& s) {
+    Tensor row = contiguous_copy(facts.rows_of(found));
+    if (!detail::agrees(facts, facts.rows_of(one), row)) return;
+    const Tensor two = contiguous_copy(facts.input_of(row));
     const double distance = std::sqrt(sum(square(one - two)).item());
     if (distance < 1e-3 * (1 + amax(abs(one), {0, 1, 2}).item())) return;
     const auto outputs = [&](const Tensor& x) { return facts.of_unknowns(facts.rows_of(x)); };
@@ -207,13 +244,15 @@ class Group {
     else if (guessed_)
       start = contiguous_copy(view::slice(rows_, 0, n, n + 1));
     const auto solve =
-        facts.unknowns() > kDenseUnknowns ? detail::solve_and_judge_large : detail::solve_and_judge;
+        facts.unknowns() > kDenseUnknowns || facts.unknowns() * facts.count() > kDenseNumbers
+            ? detail::solve_and_judge_large
+            : detail::solve_and_judge;
     const detail::DenseResult result =
         solve(facts, contiguous_copy(view::slice(y_, 0, n, n + 1)), start, options_);
     s = result.judged;
     Tensor row = view::slice(rows_, 0, n, n + 1);
     copy_into(row, result.row);
-    if (s.verdict == Verdict::recovered) look_for_other(n, facts_.input_of(rows_));
+    if (s.verdict == Verdict::recovered) look_for_other(n);
   }
 
   Facts facts_;

@@ -13,8 +13,10 @@
 // - ambiguous: the outputs are those of other inputs too. Proof: more unknowns than facts, a rank
 //   below the number of unknowns, or `other`, an input of its own whose outputs agree to rounding.
 //   Single numbers may be determined all the same: see bound.
-// - ill_conditioned: the outputs are reproduced and nothing is lost in exact arithmetic, but their
-//   errors grow beyond use: error_bound is not small.
+// - ill_conditioned: the outputs are reproduced, but x is not known to a use: their errors grow
+// (see
+//   error_bound), a relu unit is at its kink, or there are only as many facts as unknowns, where
+//   other exact inputs are usual, and none was found.
 // - local_minimum: no start reproduced the outputs. That says nothing about whether the input can
 // be
 //   recovered; the outputs may also be those of other weights, or noisier than stated.
@@ -41,7 +43,7 @@ const char* name(Verdict verdict) noexcept;
 
 struct InvertOptions {
   std::int64_t steps = 0;      // T, where the outputs do not say it: final states
-  Lengths lengths = {};        // of outputs at all or every k-th step; else all have T steps
+  Lengths lengths = {};        // of outputs at all steps; else all have T steps
   Tensor start = {};           // [T,N,I]: a guess, a trained decoder's say
   std::optional<Prior> prior;  // of the unknowns of a sequence, where facts are fewer; else N(0,1)
   std::int64_t restarts = 40;  // random starts

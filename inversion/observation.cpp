@@ -2,9 +2,11 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "autograd/ops.h"
 #include "core/view.h"
+#include "inversion/linear_algebra.h"
 
 namespace unroll {
 namespace {
@@ -99,6 +101,7 @@ Facts::Facts(const Encoder& encoder, const Observation& observation, std::int64_
     fail("observation", "c_0 is an LSTM's, and this is a " + encoder.describe());
   observation_.initial = {checked_state("h_0", s, observation.initial.h, s.state_width()),
                           checked_state("c_0", s, observation.initial.c, s.H)};
+  independent_width_ = plain_width(s, observation.outputs);
   if (!observation.readout) return;
   const Tensor& C = observation.readout;
   const std::int64_t width = plain_width(s, observation.outputs);
@@ -107,6 +110,7 @@ Facts::Facts(const Encoder& encoder, const Observation& observation, std::int64_
                             std::to_string(width) + "]");
   observation_.readout = cast_copy(C, Dtype::float64);
   require_finite("the readout's numbers", observation_.readout);
+  independent_width_ = numerical_rank(singular_values(observation_.readout), C.shape()[0], width);
 }
 
 std::int64_t Facts::steps_seen() const noexcept {
@@ -218,7 +222,11 @@ std::int64_t steps_of_outputs(const Tensor& outputs, const Observation& observat
     fail("observation", name(observation) + " does not say how many steps the run had: give them");
   if (outputs.rank() < 2 || outputs.shape()[0] < 1)
     fail("observation", "outputs are " + to_string(outputs.shape()) + ", not [T,N,width]");
-  return outputs.shape()[0] * (observation.outputs == Seen::every ? observation.every : 1);
+  const std::int64_t looks = outputs.shape()[0];
+  const std::int64_t k = observation.outputs == Seen::every ? observation.every : 1;
+  if (k > std::numeric_limits<std::int64_t>::max() / looks)
+    fail("observation", "every " + std::to_string(k) + "th step of that many looks is no step");
+  return looks * k;
 }
 
 }  // namespace unroll

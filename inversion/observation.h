@@ -55,6 +55,9 @@ class Facts {
   std::int64_t width() const noexcept;                                    // numbers seen at a step
   std::int64_t count() const noexcept { return steps_seen() * width(); }  // m
   std::int64_t state_size() const noexcept;                               // numbers in h_0 and c_0
+  /// At most this many of the numbers seen at a step are independent: those of a readout of many
+  /// may be few.
+  std::int64_t independent_width() const noexcept { return independent_width_; }
   /// n: T*I, and the initial state's numbers where it is not known.
   std::int64_t unknowns() const noexcept;
 
@@ -77,7 +80,7 @@ class Facts {
 
   Encoder encoder_;
   Observation observation_;
-  std::int64_t T_;
+  std::int64_t T_, independent_width_ = 0;
 };
 
 /// T of outputs in a file of all or every k-th step: the first axis, times k.

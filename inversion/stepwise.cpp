@@ -18,7 +18,8 @@ namespace {
 using detail::Block;
 using Indices = std::vector<std::int64_t>;
 
-constexpr std::int64_t kSamples = 8;  // of errors
+constexpr std::int64_t kSamples = 8;     // of errors
+constexpr std::int64_t kDeepest = 1000;  // blocks that a search for other roots descends
 constexpr Dtype f64 = Dtype::float64;
 
 Tensor repeated(const Tensor& x, std::int64_t count) {
@@ -177,6 +178,7 @@ class Search {
 
   // From a few blocks before the one that failed: a wrong root shows soon.
   void go_back(std::int64_t n) {
+    if (blocks_ - failed(n) > kDeepest) return;
     constexpr std::int64_t kBack = 4;
     const std::int64_t first = std::max<std::int64_t>(0, failed(n) - kBack);
     const std::int64_t own[] = {n};
@@ -223,13 +225,19 @@ class Search {
     for (std::int64_t t = 0; t < blocks_; t++) {
       const Tensor at = rows(t), wanted = contiguous_copy(seen(t));
       const Tensor seen_error = random.normal({kSamples, N_, facts_.width()}, 0, 1, f64);
-      const Block::Errors errors = block_.propagate(at, state, seen_error, error);
+      const Block::Errors errors = block_.propagate(at, state, said(wanted), seen_error, error);
       Tensor gain = view::select(found_.gain, 0, t), rank = view::select(found_.rank, 0, t);
       copy_into(gain, amax(abs(errors.x), {0, 2}));
       copy_into(rank, from_values(errors.rank, {N_}));
       error = errors.state;
       state = block_.after(at, wanted, state);
     }
+  }
+
+  // A relu unit that is off says nothing but an inequality, whatever rounding makes of its kink.
+  Tensor said(const Tensor& wanted) const {
+    if (facts_.encoder().sizes().cell != Cell::relu || !detail::is_closed_form(facts_)) return {};
+    return to(gt(wanted, full(wanted.shape(), detail::off_level(facts_), f64)), f64);
   }
 
   const Facts& facts_;
@@ -251,7 +259,7 @@ bool is_stepwise(const Facts& facts) noexcept {
   const EncoderSizes& sizes = facts.encoder().sizes();
   const std::int64_t k = seen.outputs == Seen::every ? seen.every : 1;
   return (seen.outputs == Seen::all || seen.outputs == Seen::every) && !sizes.bidirectional &&
-         seen.initial_known && facts.T() % k == 0 && k * sizes.I <= facts.width();
+         seen.initial_known && facts.T() % k == 0 && k * sizes.I <= facts.independent_width();
 }
 
 Stepwise invert_stepwise(const Facts& facts, const Tensor& y, const StepwiseOptions& options) {

@@ -19,8 +19,9 @@
 
 namespace UNROLL_API unroll {
 
-/// Whether there is a block for each look and it has no more unknowns than facts: outputs at all or
-/// every k-th step, one direction, a known initial state, k*I <= width, k dividing T.
+/// Whether there is a block for each look and it has no more unknowns than independent facts:
+/// outputs at all or every k-th step, one direction, a known initial state, k*I <= width, k
+/// dividing T.
 bool is_stepwise(const Facts& facts) noexcept;
 
 /// How hard to try, and when a block is solved.

@@ -85,7 +85,7 @@ EncoderState Block::after(const Tensor& rows, const Tensor& seen, const EncoderS
   return next;
 }
 
-Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state,
+Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state, const Tensor& on,
                                const Tensor& seen_error, const EncoderState& state_error) const {
   const std::int64_t n = rows.shape()[1], B = rows.shape()[0], K = seen_error.shape()[0];
   Tape tape;
@@ -95,8 +95,9 @@ Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state,
   Tensors along{padded(unit_directions(n, B), 0, K), padded(state_error.h, n, 0)};
   if (cells) from.push_back(state.c), along.push_back(padded(state_error.c, n, 0));
   const Tensor swept = tape.push(from, along, out.seen);
+  const auto said = [&](const Tensor& facts) { return on ? facts * on : facts; };
   Errors errors{empty({K, B, n}, Dtype::float64), {}, {}};
-  solve_errors(slice(swept, 0, 0, n), seen_error - slice(swept, 0, n, n + K), errors.x,
+  solve_errors(said(slice(swept, 0, 0, n)), said(seen_error - slice(swept, 0, n, n + K)), errors.x,
                errors.rank);
   if (sees_state()) errors.state.h = unsqueeze(seen_error, 1);
   if (sees_state() && !cells) return errors;

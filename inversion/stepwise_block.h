@@ -37,8 +37,9 @@ class Block {
   };
   /// How errors of what was seen [K,B,width] and of the state before pass through a block at its
   /// solution.
-  Errors propagate(const Tensor& rows, const EncoderState& state, const Tensor& seen_error,
-                   const EncoderState& state_error) const;
+  /// Facts where `on` [B,width] is 0 say nothing; undefined: all say something.
+  Errors propagate(const Tensor& rows, const EncoderState& state, const Tensor& on,
+                   const Tensor& seen_error, const EncoderState& state_error) const;
 
  private:
   struct Out {

@@ -35,7 +35,8 @@ class Judge {
   }
 
   DenseResult run(const Tensor& start) {
-    const double enough = kExplained * expected_error(facts_);
+    const double expected = expected_error(facts_);
+    const double enough = explained_residual(facts_, expected, facts_.count());
     if (facts_.count() < facts_.unknowns())
       solve_with_prior();
     else
@@ -44,7 +45,8 @@ class Judge {
     s.fact_error = fact_error(facts_, out_.row).item({0});
     const Tensor residual = facts_.of_unknowns(out_.row) - y_;
     s.residual = root_mean_square(residual);
-    explained_ = s.residual <= std::max(enough, kExplained * s.fact_error);
+    explained_ =
+        s.residual <= explained_residual(facts_, std::max(expected, s.fact_error), s.facts);
     look_around(residual);
     decide();
     return std::move(out_);
@@ -56,30 +58,37 @@ class Judge {
         .starts = options_.restarts, .seed = options_.seed, .enough = enough, .start = start};
     // As many facts as unknowns: roots are isolated, but there may be several.
     how.stop = options_.stop;
-    how.all_roots = facts_.count() == facts_.unknowns();
+    how.all_roots = facts_.steps_seen() * facts_.independent_width() <= facts_.unknowns();
     const AllAtOnce found = invert_all_at_once(facts_, y_, how);
     out_.row = found.row;
     out_.judged.method = found.method;
     stalled_ =
         std::to_string(found.stalled) + " of " + std::to_string(found.starts) + " random starts";
-    if (found.roots.size() > 1) set_other(found.roots[1]);
+    for (std::size_t i = 1; i < found.roots.size() && !out_.judged.other; i++)
+      set_other(found.roots[i]);
   }
 
   void solve_with_prior() {
     const std::int64_t n = facts_.unknowns();
     const Prior standard{zeros({n}, f64), eye(n, f64)};
-    const Tensor guess = map_estimate(facts_, y_, options_.prior ? *options_.prior : standard);
+    const double noise = facts_.observation().noise;
+    out_.judged.method = Method::prior;
+    out_.row = map_estimate(facts_, y_, options_.prior ? *options_.prior : standard,
+                            std::max(noise, 1e-8));
+    if (noise > 0) return;  // to meet noise exactly is to follow it
     const LmResult exact = levenberg_marquardt(
         [&](const Tensor& x, auto) {
           return linearise(x, [&](const Tensor& rows) { return facts_.of_unknowns(rows) - y_; });
         },
-        guess);
+        out_.row);
     out_.row = exact.x;
-    out_.judged.method = Method::given_start;
   }
 
-  void set_other(const Tensor& row) {
+  // Only where its facts are those of the row.
+  void set_other(const Tensor& root) {
     SequenceInversion& s = out_.judged;
+    Tensor row = root;
+    if (!agrees(facts_, out_.row, row)) return;
     const std::int64_t T = facts_.T(), I = facts_.encoder().sizes().I;
     s.other = contiguous_copy(view::reshape(contiguous_copy(facts_.input_of(row)), {T, I}));
     s.other_distance = std::sqrt(sum(square(row - out_.row)).item());
@@ -104,21 +113,36 @@ class Judge {
 
   void decide() {
     SequenceInversion& s = out_.judged;
-    if (s.facts < s.unknowns) return conclude_ambiguous(counts(s) + " cannot determine them");
+    if (s.facts < s.unknowns) {
+      conclude_ambiguous(counts(s) + " cannot determine them" +
+                         (explained_ ? "" : "; x does not reproduce the outputs"));
+      if (!explained_) set_unknown();
+      return;
+    }
     if (!explained_) {
       s.verdict = Verdict::local_minimum;
       s.reason = "no start reproduces the outputs: the closest is off by " +
                  short_number(s.residual) + " where their errors are " +
                  short_number(s.fact_error) + "; " + stalled_ +
                  " stalled, which does not say that the input is lost";
-      s.error_bound = kInfinity;
-      s.bound = full(s.bound.shape(), kInfinity, f64);
-      return;
+      return set_unknown();
     }
     if (s.other) return conclude_ambiguous("a second input gives the same outputs");
     if (s.rank < s.unknowns) return decide_deficient();
+    const Cell cell = facts_.encoder().sizes().cell;
+    if (cell == Cell::relu) {  // pieces of linear maps may meet again
+      const Collision c = second_preimage(facts_, out_.row, {.starts = 20, .seed = options_.seed});
+      if (c.found) set_other(c.other);
+      if (s.other) return conclude_ambiguous("a second input gives the same outputs");
+    }
+    const std::int64_t independent = facts_.steps_seen() * facts_.independent_width();
+    if (independent <= s.unknowns && cell != Cell::linear) return conclude_square(s);
     const double size = root_mean_square(facts_.input_of(out_.row));
-    if (s.error_bound <= kUsefulError * size) {
+    if (is_at_kink(facts_, out_.row)) {
+      s.verdict = Verdict::ill_conditioned;
+      s.reason = "a relu unit is at its kink, where it may count as on or off";
+      set_unknown();
+    } else if (is_useful(s.error_bound, size)) {
       s.verdict = Verdict::recovered;
       s.reason = "full rank, condition " + short_number(s.condition);
     } else {
@@ -137,8 +161,13 @@ class Judge {
       if (c.found) set_other(c.other);
     }
     if (s.facts < s.unknowns || s.rank < s.unknowns) return;
-    s.bound = full(s.bound.shape(), kInfinity, f64);  // isolated inputs: nothing says which
+    set_unknown();  // isolated inputs: nothing says which
+  }
+
+  void set_unknown() {
+    SequenceInversion& s = out_.judged;
     s.error_bound = kInfinity;
+    s.bound = full(s.bound.shape(), kInfinity, f64);
   }
 
   // A Jacobian without full rank: of a surface of inputs, which is shown, or only at this point.
@@ -181,6 +210,57 @@ double largest(const Tensor& x) {
 }
 
 double root_mean_square(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
+
+double explained_residual(const Facts& facts, double fact_error, std::int64_t count) {
+  const double noise = facts.observation().noise;
+  const double rounding = std::sqrt(std::max(0.0, fact_error * fact_error - noise * noise));
+  const double spread =
+      1 + 5 / std::sqrt(2.0 * static_cast<double>(std::max<std::int64_t>(count, 1)));
+  return kLoose * rounding + 1.5 * spread * noise;
+}
+
+bool is_useful(double error_bound, double size) noexcept {
+  constexpr double kLeastSize = 1e-6;  // an input of zeros is known too
+  return error_bound <= kUsefulError * std::max(size, kLeastSize);
+}
+
+bool agrees(const Facts& facts, const Tensor& row, Tensor& other) {
+  const Tensor y = facts.of_unknowns(row);
+  const double most = 1e-9 * (1 + largest(y));
+  if (largest(facts.of_unknowns(other) - y) <= most) return true;
+  other = levenberg_marquardt(
+              [&](const Tensor& x, auto) {
+                return linearise(x, [&](const Tensor& at) { return facts.of_unknowns(at) - y; });
+              },
+              other)
+              .x;
+  return largest(facts.of_unknowns(other) - y) <= most &&
+         largest(other - row) > 1e-3 * (1 + largest(row));
+}
+
+void conclude_square(SequenceInversion& s) {
+  s.verdict = Verdict::ill_conditioned;
+  s.reason =
+      "as many facts as unknowns: other inputs may have these outputs, though none was found";
+  s.error_bound = kInfinity;
+  s.bound = full(s.bound.shape(), kInfinity, f64);
+}
+
+bool is_at_kink(const Facts& facts, const Tensor& row) {
+  const EncoderSizes& s = facts.encoder().sizes();
+  if (s.cell != Cell::relu) return false;
+  const double close = 1e-9 * (1 + largest(facts.of_unknowns(row)));
+  const EncoderState initial = facts.state_of(row);
+  for (std::int64_t layers = 1; layers <= s.layers; layers++) {
+    const std::int64_t runs = layers * s.directions();
+    const Tensor h0 = initial.h ? slice(initial.h, 0, 0, runs) : initial.h;
+    const Tensor y =
+        contiguous_copy(facts.encoder().first_layers(layers)(facts.input_of(row), {h0, {}}).y);
+    for (const double h : to_vector<double>(y))
+      if (h > 0 && h < close) return true;
+  }
+  return false;
+}
 
 double dense_safety(const Facts& facts) {
   return kDenseSafety + std::sqrt(static_cast<double>(facts.count()));
@@ -243,7 +323,8 @@ SequenceInversion judge_stepwise(const Facts& facts, const StepwiseOutcome& outc
                std::to_string(n) + " unknowns";
     return s;
   }
-  if (!(s.error_bound <= kUsefulError * root_mean_square(outcome.x))) return {};
+  if (!is_useful(s.error_bound, root_mean_square(outcome.x))) return {};
+  if (outcome.residual > explained_residual(facts, fact_error, facts.count())) return {};
   s.verdict = Verdict::recovered;
   s.reason = "every block has full rank, largest gain " + short_number(s.condition);
   return s;

@@ -7,8 +7,21 @@ namespace unroll::detail {
 
 /// Errors beyond this part of the input's root mean square are no recovery.
 constexpr double kUsefulError = 1e-2;
-/// A residual of this many standard deviations of the facts' errors is still explained by them.
-constexpr double kExplained = 10;
+/// Standard deviations of the facts' errors that a step on the way may be off by.
+constexpr double kLoose = 10;
+/// The root mean square residual of `count` facts that their errors explain: rounding is measured
+/// on a few runs, so ten times that; of noise, whose size is stated, what chi-square allows at five
+/// standard deviations.
+double explained_residual(const Facts& facts, double fact_error, std::int64_t count);
+/// Whether errors of that size leave an input of this root mean square known.
+bool is_useful(double error_bound, double size) noexcept;
+/// As many facts as unknowns and no second input found: none of the verdicts that need a proof.
+void conclude_square(SequenceInversion& s);
+/// Whether a relu unit of the run at row [1,n] is so close to its kink that rounding decides its
+/// side.
+bool is_at_kink(const Facts& facts, const Tensor& row);
+/// LM from `other` [1,n] towards the facts of `row` exactly; false where they are not reached.
+bool agrees(const Facts& facts, const Tensor& row, Tensor& other);
 
 /// Solves one sequence with all unknowns at once and judges what it finds. `start` [1,n] or
 /// undefined. y [1,m]; facts with the initial state of that sequence.

@@ -31,11 +31,12 @@ class LargeJudge {
   }
 
   DenseResult run(const Tensor& start) {
-    enough_ = kExplained * expected_error(facts_);
+    enough_ = explained_residual(facts_, expected_error(facts_), facts_.count());
     solve(start);
     SequenceInversion& s = out_.judged;
     s.fact_error = fact_error(facts_, out_.row).item({0});
-    const bool explained = s.residual <= std::max(enough_, kExplained * s.fact_error);
+    const bool explained =
+        s.residual <= std::max(enough_, explained_residual(facts_, s.fact_error, s.facts));
     if (s.facts < s.unknowns) {
       s.verdict = Verdict::ambiguous;
       s.reason = std::to_string(s.facts) + " facts of " + std::to_string(s.unknowns) +
@@ -95,7 +96,7 @@ class LargeJudge {
     s.rank = s.unknowns;
     set_bound(local);
     const double size = root_mean_square(facts_.input_of(out_.row));
-    const bool good = s.error_bound <= kUsefulError * size;
+    const bool good = is_useful(s.error_bound, size) && !is_at_kink(facts_, out_.row);
     s.verdict = good ? Verdict::recovered : Verdict::ill_conditioned;
     s.reason = good ? "full rank, condition about " + short_number(s.condition)
                     : "errors of " + short_number(s.fact_error) +

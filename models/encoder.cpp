@@ -257,6 +257,16 @@ Encoder Encoder::in(Dtype dtype) const {
   return other;
 }
 
+Encoder Encoder::first_layers(std::int64_t count) const {
+  if (count < 1 || count > sizes_.layers)
+    fail("Encoder",
+         std::to_string(count) + " of " + std::to_string(sizes_.layers) + " layers are no network");
+  Encoder part = *this;
+  part.sizes_.layers = count;
+  part.stack_.weights.resize(static_cast<std::size_t>(count * sizes_.directions()));
+  return part;
+}
+
 Encoder Encoder::perturbed(double relative, Random& random) const {
   const NoTape none;
   Encoder other = *this;

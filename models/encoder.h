@@ -85,6 +85,8 @@ class Encoder {
   /// One line: "LSTM, 2 layers, I 6, H 24".
   std::string describe() const;
 
+  /// The network of the first `count` layers. Throws Error unless there are so many.
+  Encoder first_layers(std::int64_t count) const;
   /// The same network with every weight w replaced by w (1 + relative * u), u = +1 or -1: what
   /// rounding with that unit does to a run.
   Encoder perturbed(double relative, Random& random) const;

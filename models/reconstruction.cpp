@@ -239,13 +239,14 @@ Encoded Reconstruction::encode(const Tensor& x, const Lengths& lengths) const {
 
 void Reconstruction::check(const Encoded& encoded, std::int64_t steps) const {
   const auto require = [&](const char* what, const Tensor& t, const Shape& shape) {
+    // A size of -1 is any: the batch. No text is made unless it is needed: training allocates
+    // nothing.
+    bool fits = t && t.rank() == shape.rank();
+    for (int i = 0; fits && i < shape.rank(); i++) fits = shape[i] < 0 || shape[i] == t.shape()[i];
+    if (fits) return;
     const std::string need = std::string(name(options_.kind)) + " needs " + what + " " +
                              to_string(shape) + " of its encoder, ";
-    if (!t) fail("decode", need + "which is not given");
-    // A size of -1 is any: the batch.
-    bool fits = t.rank() == shape.rank();
-    for (int i = 0; fits && i < shape.rank(); i++) fits = shape[i] < 0 || shape[i] == t.shape()[i];
-    if (!fits) fail("decode", need + "not " + to_string(t.shape()));
+    fail("decode", need + (t ? "not " + to_string(t.shape()) : "which is not given"));
   };
   const std::int64_t runs = sizes_.layers * sizes_.directions(), W = sizes_.output_width();
   if (starts_from_state(options_.kind) || (needs_last(options_.kind) && !encoded.last))

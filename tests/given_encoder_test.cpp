@@ -6,6 +6,7 @@
 #include "autograd/gradcheck.h"
 #include "autograd/ops.h"
 #include "core/view.h"
+#include "inversion/decoder_start.h"
 #include "io/safetensors.h"
 #include "models/model.h"
 #include "models/series.h"
@@ -244,6 +245,43 @@ TEST(GivenEncoder, DecodeStateIsTheReconstructionInTheDataUnits) {
             to_vector<double>(model.reconstruction(x)))
       << "its own encoder reads standardised data";
   EXPECT_ERROR(decode_state(model, seen, 0), "0 steps");
+}
+
+// Whatever was seen, the decoder gets the same of it as from the encoder itself.
+TEST(GivenEncoder, WhatWasSeenIsAStartForInverting) {
+  const Tensor raw = Standardizer({3, -1}, {2, 0.5}).invert(random_batch());
+  const auto start = [&](const EncoderSizes& sizes, ModelKind kind, const Observation& seen) {
+    RunConfig config = config_for(drawn(sizes));
+    config.model.kind = kind;
+    const Facts facts(drawn(sizes), seen, 6);
+    return decoder_start(facts, facts(raw, {}), Model(config));
+  };
+  const auto expect = [&](const EncoderSizes& sizes, ModelKind kind, const char* seen) {
+    RunConfig config = config_for(drawn(sizes));
+    config.model.kind = kind;
+    const EncoderOut out = drawn(sizes)(raw);
+    const Tensor whole = decode_state(Model(config), {out.y, {out.last.h, out.last.c}, {}}, 6);
+    const Tensor guess = start(sizes, kind, observation(seen));
+    EXPECT_EQ(to_vector<double>(guess), to_vector<double>(whole)) << name(kind) << " " << seen;
+  };
+  for (const EncoderSizes& sizes : kSizes) {
+    expect(sizes, ModelKind::decoder, "state");
+    expect(sizes, ModelKind::autoencoder, "final");
+    expect(sizes, ModelKind::autoencoder_all, "all");
+  }
+  expect(kSizes[0], ModelKind::decoder, "final");
+  expect(kSizes[3], ModelKind::decoder, "final-cell");
+  expect(kSizes[3], ModelKind::autoencoder, "all");
+  EXPECT_ERROR(start(kSizes[3], ModelKind::decoder, observation("final")), "the state c",
+               "not given");
+  EXPECT_ERROR(start(kSizes[1], ModelKind::decoder, observation("final")), "the state h",
+               "not given");
+  EXPECT_ERROR(start(kSizes[0], ModelKind::decoder, observation("every:2")), "every k-th step");
+  EXPECT_ERROR(start(kSizes[0], ModelKind::autoencoder_last, observation("final")),
+               "gives back [1,3,2]");
+  Observation through = observation("all");
+  through.readout = ones({2, 5}, f64);
+  EXPECT_ERROR(start(kSizes[0], ModelKind::decoder, through), "readout");
 }
 
 }  // namespace
