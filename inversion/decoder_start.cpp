@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 
@@ -30,7 +29,9 @@ Encoded encoded_of(const Facts& facts, const Tensor& y) {
     case Seen::final_cell: {
       if (s.layers > 1) return {{}, {}, outputs};
       const bool cell = facts.observation().outputs == Seen::final_cell;
-      return {{}, {by_run(outputs, D), cell ? by_run(slice(y, 1, W, y.shape()[1]), D) : Tensor()}, outputs};
+      return {{},
+              {by_run(outputs, D), cell ? by_run(slice(y, 1, W, y.shape()[1]), D) : Tensor()},
+              outputs};
     }
     case Seen::state: {
       const std::int64_t runs = s.layers * D, h = runs * s.state_width();

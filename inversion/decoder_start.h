@@ -9,9 +9,9 @@
 
 namespace UNROLL_API unroll {
 
-/// y [N,m] as Facts::from_outputs gives it -> [T,N,I] float64. Throws Error where the facts go through
-/// a readout or come at every k-th step, the model's kind needs what was not seen (a state of every
-/// layer, say), or it gives back another number of steps or inputs.
+/// y [N,m] as Facts::from_outputs gives it -> [T,N,I] float64. Throws Error where the facts go
+/// through a readout or come at every k-th step, the model's kind needs what was not seen (a state
+/// of every layer, say), or it gives back another number of steps or inputs.
 Tensor decoder_start(const Facts& facts, const Tensor& y, const Model& model);
 
 }  // namespace unroll

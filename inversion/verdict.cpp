@@ -160,8 +160,11 @@ class Judge {
       const Collision c = find_collision(facts_, out_.row, {.seed = options_.seed});
       if (c.found) set_other(c.other);
     }
-    if (s.facts < s.unknowns || s.rank < s.unknowns) return;
-    set_unknown();  // isolated inputs: nothing says which
+    // Numbers may be determined all the same; but not where inputs are isolated, nor by relu, whose
+    // other pieces the derivative does not see.
+    const bool smooth = facts_.encoder().sizes().cell != Cell::relu;
+    if (smooth && (s.facts < s.unknowns || s.rank < s.unknowns)) return;
+    set_unknown();
   }
 
   void set_unknown() {
