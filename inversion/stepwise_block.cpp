@@ -72,7 +72,7 @@ LmResult Block::solve(const Tensor& start, const Tensor& seen, const EncoderStat
         const Tensor wanted = all ? seen : rows_at(seen, which);
         return linearise(x, [&](const Tensor& rows) { return run(rows, from).seen - wanted; });
       },
-      start, {.iterations = 100});
+      start, {.iterations = 100, .damping = 1e-3});
 }
 
 Tensor Block::residual(const Tensor& rows, const Tensor& seen, const EncoderState& state) const {

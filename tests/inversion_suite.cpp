@@ -133,10 +133,54 @@ Draft hard(Random& r) {
   return d;
 }
 
+// Rows of a readout that say the same: as many facts as inputs, or fewer, though more numbers.
+Draft dependent_readout(Random& r) {
+  Draft d{.kind = Kind::open, .observation = observation("all")};
+  d.sizes = {.cell = kCells[between(r, 0, 2)], .I = between(r, 1, 3)};
+  d.sizes.H = d.sizes.I + between(r, 0, 1);
+  const Tensor C = r.normal({d.sizes.H, d.sizes.H}, 0, 1, f64);
+  d.observation.readout = cat({C, C * 2.0}, 0);
+  d.T = between(r, 1, 5);
+  return d;
+}
+
+// Pieces of linear maps, which may meet again, and units at their kink.
+Draft relu_network(Random& r) {
+  Draft d{.kind = Kind::open, .sizes = {.cell = Cell::relu, .I = between(r, 1, 3)}};
+  d.sizes.layers = between(r, 1, 3);
+  d.sizes.H = between(r, d.sizes.I + 1, 12);
+  d.sizes.bidirectional = between(r, 0, 2) == 0;
+  const char* seen[] = {"all", "final", "state"};
+  d.observation = observation(seen[between(r, 0, 2)]);
+  d.T = between(r, 1, 4);
+  return d;
+}
+
+// As many numbers in the last state as inputs.
+Draft square_state(Random& r) {
+  Draft d{.kind = Kind::open, .observation = observation("final")};
+  d.T = between(r, 2, 5);
+  d.sizes = {.cell = kCells[between(r, 0, 2)], .I = between(r, 1, 3)};
+  d.sizes.H = d.T * d.sizes.I;
+  return d;
+}
+
+// Noise that is not small beside what a step tells.
+Draft noisy(Random& r) {
+  Draft d{.kind = Kind::open, .observation = observation("all")};
+  d.sizes = {.cell = kCells[between(r, 0, 2)], .I = between(r, 1, 5)};
+  d.sizes.H = d.sizes.I + between(r, 1, 4);
+  d.T = between(r, 1, 6);
+  const double noises[] = {1e-6, 1e-4, 1e-3};
+  d.observation.noise = noises[between(r, 0, 2)];
+  return d;
+}
+
 using Family = Draft (*)(Random&);
 constexpr Family kFamilies[] = {all_seen,     all_seen,      all_seen,   both_directions,
                                 every_kth,    readout,       last_state, too_long,
-                                thin_readout, unknown_start, hard};
+                                thin_readout, unknown_start, hard,       dependent_readout,
+                                relu_network, square_state,  noisy};
 
 std::string described(const Draft& d, const Encoder& encoder) {
   char text[160];

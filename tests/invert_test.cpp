@@ -76,9 +76,9 @@ std::uint64_t setting(const char* variable, std::uint64_t usual) {
 }
 
 #ifdef UNROLL_SANITIZED
-constexpr std::uint64_t kCases = 44;  // what is slow there is not what differs
+constexpr std::uint64_t kCases = 60;  // what is slow there is not what differs
 #else
-constexpr std::uint64_t kCases = 220;
+constexpr std::uint64_t kCases = 300;
 #endif
 
 TEST(Invert, NoVerdictOfTheSuiteIsWrong) {
