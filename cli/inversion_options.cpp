@@ -49,7 +49,7 @@ Tensor read_numbers(const std::string& path) {
   for (std::int64_t i = 0; i < x.numel(); i++)
     if (!std::isfinite(values[i]))
       throw Error(path + " holds NaN or infinity at place " + std::to_string(i) +
-                  ": cut those steps out, or mend what wrote it");
+                  "; mend what wrote it");
   return x;
 }
 
@@ -96,6 +96,7 @@ std::vector<std::string> InversionOptions::files() const { return {weights_, rea
 Observation InversionOptions::observation(const Encoder& encoder, Dtype of_outputs) const {
   const EncoderSizes& sizes = encoder.sizes();
   const bool short_form = observe_.starts_with(kReadout);
+  if (observe_ == kReadout) throw UsageError("--observe readout: names no file; say readout:C.npy");
   if (short_form && !readout_.empty())
     throw UsageError("--observe " + observe_ + " and --readout " + readout_ + " name two readouts");
   if (unknown_start_ && !(h0_.empty() && c0_.empty()))

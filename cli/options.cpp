@@ -16,7 +16,8 @@
 namespace unroll::cli {
 namespace {
 
-constexpr const char* kSmaller = "; take a smaller --hidden, --batch or --window";
+constexpr const char* kSmaller =
+    "; ask for less: fewer --steps, or a smaller --hidden, --batch or --window";
 constexpr int kSuccess = 0, kFailed = 1, kUsage = 2;
 
 std::string joined(const std::vector<std::string>& names) {

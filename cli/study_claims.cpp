@@ -37,7 +37,8 @@ void run_claims(const Arguments& a) {
 
 void add_study_claims(Command& study) {
   const auto a = std::make_shared<Arguments>();
-  Command claims = study.subcommand("claims", "every claim of docs/inversion.md, measured again");
+  Command claims =
+      study.subcommand("claims", "what is known of running RNNs backwards, measured again");
   claims.seed("--seed", a->seed, "of networks, inputs and starts");
   claims.text("--json", a->json, "also write the rows to this file");
   claims.threads();

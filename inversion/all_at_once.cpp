@@ -228,6 +228,8 @@ Prior Prior::of_samples(const Tensor& samples, double jitter) {
                             static_cast<double>(std::max<std::int64_t>(count - 1, 1));
   const double spread =
       sum(square(centred)).item() / static_cast<double>(std::max<std::int64_t>(count - 1, 1) * n);
+  if (!(spread > 0))
+    fail("Prior", "the samples are all the same, which says nothing of their spread");
   return {centre, covariance + eye(n, f64) * (jitter * spread)};
 }
 
