@@ -55,7 +55,8 @@ TEST(AllAtOnce, OfALinearEncoderTheMostProbableIsTheLinearEstimate) {
   const Tensor shared = matmul(C, prior.covariance);
   const Tensor off = y - facts.of_unknowns(unsqueeze(prior.mean, 0));
   const Tensor weights = solve_spd(matmul(shared, transpose(C, 0, 1)), transpose(off, 0, 1));
-  const Tensor want = unsqueeze(prior.mean, 0) + transpose(matmul(transpose(shared, 0, 1), weights), 0, 1);
+  const Tensor want =
+      unsqueeze(prior.mean, 0) + transpose(matmul(transpose(shared, 0, 1), weights), 0, 1);
   EXPECT_LT(error_of(map_estimate(facts, y, prior, 1e-7), want), 1e-5);
 }
 
