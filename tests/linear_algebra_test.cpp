@@ -25,7 +25,8 @@ Tensor transposed(const Tensor& a) { return view::transpose(a, 0, 1); }
 // Small and beyond the size at which the method changes; of rank 3.
 TEST(LinearAlgebra, SvdIsTheMatrix) {
   Random random(1);
-  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{7, 4}, {4, 7}, {80, 60}, {60, 80}, {5, 5}}) {
+  for (const auto& [m, n] :
+       {std::pair<std::int64_t, std::int64_t>{7, 4}, {4, 7}, {80, 60}, {60, 80}, {5, 5}}) {
     const Tensor full_rank = random.normal({m, n}, 0, 1, f64);
     const Tensor deficient =
         matmul(random.normal({m, 3}, 0, 1, f64), random.normal({3, n}, 0, 1, f64));
