@@ -9,6 +9,7 @@
 #include "core/view.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 #include "inversion/stop.h"
 
 namespace unroll {
@@ -19,7 +20,7 @@ constexpr double kTight = 0.9;
 constexpr std::int64_t kPriorSamples = 400, kBatch = 20;
 constexpr double kWhitenLeast = 1e-9;  // of the largest variance
 
-double largest(const Tensor& x) { return x.numel() ? amax(abs(x), {0, 1}).item() : 0; }
+using detail::largest;
 
 class Solver {
  public:

@@ -5,6 +5,7 @@
 #include "core/view.h"
 #include "inversion/claims_tools.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 #include "inversion/rounding.h"
 #include "inversion/stepwise.h"
 
@@ -15,8 +16,8 @@ constexpr Dtype f64 = Dtype::float64;
 constexpr std::int64_t kT = 50, kI = 4, kH = 16;
 constexpr std::size_t kSeeds = 20;
 
-double rms(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
-double largest(const Tensor& x) { return amax(abs(x), {0, 1, 2}).item(); }
+using detail::largest;
+using detail::root_mean_square;
 
 // An encoder, its input and what is seen: every h_t.
 struct Run {
@@ -46,7 +47,7 @@ ClaimRow noise_gain(const ClaimContext& context) {
       const Tensor noise = Random(seed, 1).normal(run.y.shape(), 0, kNoise, f64);
       const Stepwise back =
           invert_stepwise(run.facts, run.y + noise, {.error = full({1}, kNoise, f64)});
-      return rms(back.x - run.x) / kNoise;
+      return root_mean_square(back.x - run.x) / kNoise;
     });
     double gain = 0;
     for (const double g : gains) gain += g / static_cast<double>(kSeeds);

@@ -8,13 +8,14 @@
 #include "core/view.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
 
 constexpr std::int64_t kJacobians = 1 << 22;  // numbers in those of the starts solved together
 
-double largest(const Tensor& x) { return x.numel() ? amax(abs(x), {0, 1}).item() : 0; }
+using detail::largest;
 
 double length(const Tensor& x) { return std::sqrt(sum(square(x)).item()); }
 

@@ -11,6 +11,7 @@
 #include "core/view.h"
 #include "inversion/levenberg_marquardt.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -20,7 +21,7 @@ void require_real(const char* op, Dtype dtype) {
     fail(op, std::string(name(dtype)) + " is not computed in: take float32 or float64");
 }
 
-double rms(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
+using detail::root_mean_square;
 
 // The distance between numbers of p significand bits near x.
 double ulp(long double x, int p) {
@@ -120,7 +121,8 @@ RoundingLoss rounding_loss(const Facts& facts, const Tensor& row, Dtype dtype) {
   const Linearised at = linearise(row, [&](const Tensor& rows) { return facts.of_unknowns(rows); });
   const Tensor J = view::select(at.jacobian, 0, 0);
   const Tensor first_order = least_squares(J, select(y - exact, 0, 0));
-  return {rms(first_order), rms(back.x - row), condition(singular_values(J))};
+  return {root_mean_square(first_order), root_mean_square(back.x - row),
+          condition(singular_values(J))};
 }
 
 std::int64_t base_code_capacity(std::int64_t V, Dtype dtype) {

@@ -207,13 +207,6 @@ class Judge {
 
 }  // namespace
 
-double largest(const Tensor& x) {
-  const Tensor flat = view::reshape(contiguous_copy(x), {x.numel()});
-  return flat.numel() ? amax(abs(flat), {0}).item() : 0;
-}
-
-double root_mean_square(const Tensor& x) { return std::sqrt(mean(square(x)).item()); }
-
 double explained_residual(const Facts& facts, double fact_error, std::int64_t count) {
   const double noise = facts.observation().noise;
   const double rounding = std::sqrt(std::max(0.0, fact_error * fact_error - noise * noise));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "inversion/invert.h"
+#include "inversion/numbers.h"
 
 namespace unroll::detail {
 
@@ -53,9 +54,6 @@ double expected_error(const Facts& facts);
 /// Standard deviations of the facts' error that a bound allows for: of independent errors several,
 /// of the worst ones sqrt(m) more.
 double dense_safety(const Facts& facts);
-
-double largest(const Tensor& x);  // |number|; 0 of nothing
-double root_mean_square(const Tensor& x);
 
 /// "1.2e-07"
 std::string short_number(double value);
