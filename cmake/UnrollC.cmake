@@ -13,8 +13,11 @@ target_link_libraries(unroll_c PRIVATE $<BUILD_INTERFACE:unroll_options> unroll_
 target_include_directories(unroll_c PRIVATE "${PROJECT_SOURCE_DIR}" INTERFACE
   $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+# A list of what is shown: templates of the C++ headers that this library instantiates stay inside.
 if(NOT APPLE)
-  target_link_options(unroll_c PRIVATE LINKER:--exclude-libs,ALL)
+  set(unroll_c_symbols "${PROJECT_SOURCE_DIR}/cmake/unroll_c.symbols")
+  target_link_options(unroll_c PRIVATE "LINKER:--version-script,${unroll_c_symbols}")
+  set_target_properties(unroll_c PROPERTIES LINK_DEPENDS "${unroll_c_symbols}")
 endif()
 
 # Users write <unroll/unroll.h>.
