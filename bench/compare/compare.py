@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Times unroll beside its peers: the same work, interleaved, after a check of every result.
+
+    bench/compare/compare.py --op lstm --pass step --size 8,100,64,128 --threads 1,2
+    scripts/compare.sh                  # sets up the peers first, then runs all
+
+Each contender is a process of its own with a fixed number of threads. They take turns (A B C, then
+B C A, ...) at batches of calls of --batch ms each; the figure of a contender is its median over the
+rounds. docs/benchmarks.md says what is measured and what the columns mean.
+"""
+import argparse
+import contextlib
+import glob
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import problems
+import reference
+import table
+from contender import Contender, Failure
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build", "bench")
+TOLERANCE = 2e-5  # of the largest number of each result; float32 against float64
+
+
+def parsed(arguments):
+    def integers(text):
+        return tuple(int(word) for word in text.split(","))
+
+    def size(text):
+        if len(integers(text)) != 4 or min(integers(text)) < 1:
+            raise argparse.ArgumentTypeError("N,T,I,H, each at least 1")
+        return integers(text)
+
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--ours", default=os.path.join(BUILT, "compare_unroll"), metavar="PROGRAM",
+                   help="our worker (default: build/bench/compare_unroll)")
+    p.add_argument("--onednn", action="append", metavar="PROGRAM",
+                   help="a worker of oneDNN, repeatable (default: build/bench/compare_onednn*)")
+    p.add_argument("--torch", action="append", metavar="PYTHON",
+                   help="a Python with PyTorch, repeatable (default: this one)")
+    p.add_argument("--onnxruntime", metavar="PYTHON", help="a Python with it (default: this one)")
+    p.add_argument("--peers", default="onednn,torch,onnxruntime", metavar="LIST",
+                   help="kinds to run, of onednn,torch,onnxruntime; empty: none")
+    p.add_argument("--op", action="append", choices=[*problems.OPS, "lengths", "attention"],
+                   help="repeatable (default: all)")
+    p.add_argument("--pass", dest="passes", action="append", choices=problems.PASSES)
+    p.add_argument("--size", action="append", type=size, metavar="N,T,I,H",
+                   help="repeatable (default: six tuned sizes and five that nobody tuned)")
+    p.add_argument("--threads", type=integers, default=(1, 2), metavar="LIST")
+    p.add_argument("--rounds", type=int, default=5, help="batches of each contender")
+    p.add_argument("--batch", type=float, default=60, metavar="MS", help="length of a batch")
+    p.add_argument("--runs", type=int, default=1,
+                   help="repeat all with new processes; the table shows medians, as targets count")
+    p.add_argument("--quick", action="store_true", help="a part of the problems, in 3 minutes")
+    p.add_argument("--json", metavar="FILE")
+    p.add_argument("--spoil", action="store_true", help=argparse.SUPPRESS)  # our results, by 1 %
+    options = p.parse_args(arguments)
+    if options.quick:
+        options.rounds, options.batch = min(options.rounds, 3), min(options.batch, 30)
+    return options
+
+
+def chosen(options):
+    """The problems, in the order of the table."""
+    ops = options.op or [*problems.OPS, "lengths", "attention"]
+    passes = options.passes or problems.PASSES
+    sizes = options.size or (problems.TUNED + ([] if options.quick else problems.UNTUNED))
+    found = [problems.Problem(op, pass_, size)
+             for op in ops if op in problems.OPS for pass_ in passes for size in sizes]
+    if "lengths" in ops:
+        sizes = options.size or [(32, 100, 128, 256), (16, 1000, 32, 64)]
+        found += [problems.Problem("lstm", pass_, size, kind)
+                  for pass_ in passes for size in sizes for kind in ("uniform", "geometric")]
+    if "attention" in ops and (options.op or not options.size):
+        sizes = [problems.ATTENTION] if not (options.size and options.op == ["attention"]) else options.size
+        found += [problems.Problem("attention", pass_, size) for pass_ in passes for size in sizes]
+    return found
+
+
+def commands(options):
+    """(command, for which ops it is a bar) of each peer that there is."""
+    kinds = options.peers.split(",")
+    if "onednn" in kinds:
+        for program in options.onednn or sorted(glob.glob(os.path.join(BUILT, "compare_onednn*"))):
+            yield [program], lambda problem: problem.op == "lstm" and not problem.lengths
+    if "torch" in kinds:
+        for python in options.torch or [sys.executable]:
+            yield [python, os.path.join(HERE, "torch_worker.py")], lambda problem: True
+    if "onnxruntime" in kinds:
+        python = options.onnxruntime or sys.executable
+        yield [python, os.path.join(HERE, "onnxruntime_worker.py")], lambda problem: False
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def start(options, threads, stack):
+    """Our worker, then the peers that start; one that does not is named and left out."""
+    def opened(*arguments, **more):
+        return stack.enter_context(contextlib.closing(Contender(*arguments, **more)))
+
+    contenders = [opened([options.ours], threads, None, spoil=options.spoil)]
+    for command, counts in commands(options):
+        try:
+            contenders.append(opened(command, threads, counts))
+        except (Failure, OSError) as e:
+            say(f"left out: {e}")
+    return contenders
+
+
+def prepared(contenders, problem, inputs):
+    """Those that can do the problem and whose results are right, with their errors. Ours must."""
+    wanted = reference.reference(problem.op, inputs, problem.step)
+    errors = {}
+    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+        for name, value in inputs.items():
+            np.save(os.path.join(folder, name + ".npy"), value)
+        for contender in contenders:
+            ours = contender is contenders[0]
+            try:
+                contender.prepare(problem, folder)
+                error = reference.error_of(contender.results(), wanted)
+            except Failure as e:
+                if ours or contender.process.poll() is not None:
+                    raise
+                continue
+            if error <= TOLERANCE:
+                errors[contender] = error
+            elif ours:
+                raise Failure(f"{problem.name} {problem.pass_} {problem.size}: our result is wrong: "
+                              f"off by {error:.1e}, more than {TOLERANCE:.0e}")
+            else:
+                say(f"left out: {contender.name}, {problem.name} {problem.pass_} {problem.size}: "
+                    f"its result is off by {error:.1e}")
+    return errors
+
+
+def timed(contenders, rounds, batch):
+    """Of each, medians over rounds in which they take turns: milliseconds per call, and the part of
+    the time for which it was disturbed."""
+    for contender in contenders:
+        contender.calibrate(batch)
+        contender.rest_now()
+    taken = {contender: [] for contender in contenders}
+    for turn in range(rounds):
+        first = turn % len(contenders)
+        for contender in contenders[first:] + contenders[:first]:
+            taken[contender].append(contender.milliseconds())
+    return {contender: [statistics.median(column) for column in zip(*pairs)]
+            for contender, pairs in taken.items()}
+
+
+def measured(contenders, problem, options, threads):
+    errors = prepared(contenders, problem, problem.inputs())
+    ours = contenders[0]
+    peak = float(ours.ask("peak"))
+    times = timed(list(errors), options.rounds, options.batch / 1e3)
+    figures = {c: {"ms": times[c][0], "error": error, "disturbed": times[c][1]}
+               for c, error in errors.items()}
+    peers = {c.name: {**figures[c], "counts": c.counts(problem)} for c in errors if c is not ours}
+    return table.row_of(problem, threads, peak, figures[ours], peers)
+
+
+def run(options, show):
+    """One run of everything: rows, and the contenders' names."""
+    rows, names = [], []
+    for threads in options.threads:
+        with contextlib.ExitStack() as stack:
+            contenders = start(options, threads, stack)
+            names = [contender.name for contender in contenders]
+            for problem in chosen(options):
+                rows.append(measured(contenders, problem, options, threads))
+                if show:
+                    print(table.line(table.cells(rows[-1])), flush=True)
+    return rows, names
+
+
+def processor():
+    try:
+        with open("/proc/cpuinfo") as file:
+            models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return f"{models[0]}, {len(models)} cores"
+    except (OSError, IndexError):
+        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def main(arguments):
+    options = parsed(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers are closed on the way out
+    started = time.monotonic()
+    print(table.head(), flush=True)
+    runs = []
+    for i in range(options.runs):
+        if options.runs > 1:
+            say(f"run {i + 1} of {options.runs}")
+        rows, names = run(options, show=options.runs == 1)
+        runs.append(rows)
+    if options.runs > 1:
+        rows = [table.median_row(same) for same in zip(*runs)]
+        for row in rows:
+            print(table.line(table.cells(row)))
+    report = {"rows": rows, "summary": table.summary(rows), "contenders": names,
+              "processor": processor(), "runs": options.runs, "rounds": options.rounds,
+              "tolerance": TOLERANCE, "minutes": (time.monotonic() - started) / 60}
+    print(f"\n{', '.join(names)}; {report['processor']}; {report['minutes']:.1f} minutes")
+    print(", ".join(f"{key.replace('_', ' ')} {table.number(value)}"
+                    for key, value in report["summary"].items()))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(report, file, indent=1)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (Failure, OSError) as e:
+        sys.exit(f"compare: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)
