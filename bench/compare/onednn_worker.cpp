@@ -61,9 +61,9 @@ struct Lstm {
   }
   static Backward::primitive_desc backward(const dnnl::engine& e, const Descs& d,
                                            const Forward::primitive_desc& forward) {
-    return describe_backward<Backward>(
-        e, forward, dnnl::prop_kind::backward, left_to_right, d.x, d.h_n, d.h_n, d.w_ih, d.w_hh,
-        d.b, d.y, d.h_n, d.h_n, d.x, d.h_n, d.h_n, d.w_ih, d.w_hh, d.b, d.y, d.h_n, d.h_n);
+    return describe_backward<Backward>(e, forward, dnnl::prop_kind::backward, left_to_right, d.x,
+                                       d.h_n, d.h_n, d.w_ih, d.w_hh, d.b, d.y, d.h_n, d.h_n, d.x,
+                                       d.h_n, d.h_n, d.w_ih, d.w_hh, d.b, d.y, d.h_n, d.h_n);
   }
 };
 
@@ -123,7 +123,7 @@ Tensor bias_of(const Problem& p, std::int64_t parts) {
   Tensor b = empty({parts * p.H});
   for (std::int64_t i = 0; i < parts * p.H; i++) {
     const float ih = i < 3 * p.H || p.op != "gru" ? b_ih.data<float>()[i] : 0;
-    b.mutable_data<float>()[i] = i < summed      ? ih + b_hh.data<float>()[i]
+    b.mutable_data<float>()[i] = i < summed    ? ih + b_hh.data<float>()[i]
                                  : i < 3 * p.H ? ih
                                                : b_hh.data<float>()[i - p.H];
   }
@@ -135,10 +135,11 @@ class Runs {
  public:
   explicit Runs(const Problem& p)
       : p_(p),
-        gates_(p.op == "lstm" ? 4 : p.op == "gru" ? 3 : 1),
+        gates_(p.op == "lstm"  ? 4
+               : p.op == "gru" ? 3
+                               : 1),
         bias_parts_(p.op == "gru" ? 4 : gates_),
-        kind_(p.is_step() ? dnnl::prop_kind::forward_training
-                          : dnnl::prop_kind::forward_inference),
+        kind_(p.is_step() ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference),
         forward_desc_(Family::forward(engine_, kind_, descs())),
         forward_(forward_desc_) {
     w_ih_ = weights("w_ih", p.I);
@@ -164,7 +165,8 @@ class Runs {
   }
 
   std::vector<Named> results() {
-    for (int gradient : {DNNL_ARG_DIFF_WEIGHTS_LAYER, DNNL_ARG_DIFF_WEIGHTS_ITER, DNNL_ARG_DIFF_BIAS})
+    for (int gradient :
+         {DNNL_ARG_DIFF_WEIGHTS_LAYER, DNNL_ARG_DIFF_WEIGHTS_ITER, DNNL_ARG_DIFF_BIAS})
       if (p_.is_step()) clear(backward_arguments_.at(gradient));
     call();
     std::vector<Named> out = {
@@ -192,16 +194,16 @@ class Runs {
     backward_ = typename Family::Backward(desc);
     arguments_[DNNL_ARG_WORKSPACE] = zeros_of(forward_desc_.workspace_desc());
     backward_arguments_ = arguments_;
-    for (auto [argument, value] : Arguments{
-             {DNNL_ARG_WEIGHTS_LAYER, reordered(w_ih_, desc.weights_layer_desc())},
-             {DNNL_ARG_WEIGHTS_ITER, reordered(w_hh_, desc.weights_iter_desc())},
-             {DNNL_ARG_DIFF_DST_LAYER, from(p_.input("u"), desc.diff_dst_layer_desc())},
-             {DNNL_ARG_DIFF_DST_ITER, zeros_of(desc.diff_dst_iter_desc())},
-             {DNNL_ARG_DIFF_SRC_LAYER, zeros_of(desc.diff_src_layer_desc())},
-             {DNNL_ARG_DIFF_SRC_ITER, zeros_of(desc.diff_src_iter_desc())},
-             {DNNL_ARG_DIFF_WEIGHTS_LAYER, zeros_of(desc.diff_weights_layer_desc())},
-             {DNNL_ARG_DIFF_WEIGHTS_ITER, zeros_of(desc.diff_weights_iter_desc())},
-             {DNNL_ARG_DIFF_BIAS, zeros_of(desc.diff_bias_desc())}})
+    for (auto [argument, value] :
+         Arguments{{DNNL_ARG_WEIGHTS_LAYER, reordered(w_ih_, desc.weights_layer_desc())},
+                   {DNNL_ARG_WEIGHTS_ITER, reordered(w_hh_, desc.weights_iter_desc())},
+                   {DNNL_ARG_DIFF_DST_LAYER, from(p_.input("u"), desc.diff_dst_layer_desc())},
+                   {DNNL_ARG_DIFF_DST_ITER, zeros_of(desc.diff_dst_iter_desc())},
+                   {DNNL_ARG_DIFF_SRC_LAYER, zeros_of(desc.diff_src_layer_desc())},
+                   {DNNL_ARG_DIFF_SRC_ITER, zeros_of(desc.diff_src_iter_desc())},
+                   {DNNL_ARG_DIFF_WEIGHTS_LAYER, zeros_of(desc.diff_weights_layer_desc())},
+                   {DNNL_ARG_DIFF_WEIGHTS_ITER, zeros_of(desc.diff_weights_iter_desc())},
+                   {DNNL_ARG_DIFF_BIAS, zeros_of(desc.diff_bias_desc())}})
       backward_arguments_[argument] = value;
     if (Family::has_cell) {
       backward_arguments_[DNNL_ARG_DIFF_SRC_ITER_C] = zeros_of(descs().h_n);
@@ -215,14 +217,14 @@ class Runs {
     out.push_back({"dw_ih", gradient(DNNL_ARG_DIFF_WEIGHTS_LAYER, p_.I)});
     out.push_back({"dw_hh", gradient(DNNL_ARG_DIFF_WEIGHTS_ITER, p_.H)});
     if (p_.op == "gru") return;  // its one bias is none of PyTorch's two
-    out.push_back({"db_ih", tensor(backward_arguments_.at(DNNL_ARG_DIFF_BIAS), descs().b,
-                                   {gates_ * p_.H})});
+    out.push_back(
+        {"db_ih", tensor(backward_arguments_.at(DNNL_ARG_DIFF_BIAS), descs().b, {gates_ * p_.H})});
   }
 
   Tensor gradient(int argument, std::int64_t columns) {
     const Desc plain = desc_of({1, 1, columns, gates_, p_.H}, Tag::ldgoi);
-    return in_gate_order(p_.op, tensor(backward_arguments_.at(argument), plain,
-                                       {gates_ * p_.H, columns}));
+    return in_gate_order(p_.op,
+                         tensor(backward_arguments_.at(argument), plain, {gates_ * p_.H, columns}));
   }
 
   dnnl::memory weights(const std::string& name, std::int64_t columns) {

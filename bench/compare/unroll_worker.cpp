@@ -62,7 +62,8 @@ Op op_of(const Problem& problem) {
   if (!op.forward) throw Error("no op of the name " + problem.op);
   for (const std::string& name : op.names) op.x.push_back(problem.input(name));
   if (problem.is_step()) op.u = problem.input("u");
-  if (problem.has("lengths")) op.lengths = Lengths(to_vector<std::int64_t>(problem.input("lengths")));
+  if (problem.has("lengths"))
+    op.lengths = Lengths(to_vector<std::int64_t>(problem.input("lengths")));
   return op;
 }
 
@@ -76,8 +77,7 @@ std::vector<Named> step_results(const Op& op) {
 
 Job prepare(const Problem& problem) {
   const auto op = std::make_shared<const Op>(op_of(problem));
-  if (problem.is_step())
-    return {[op] { gradients_of(*op); }, [op] { return step_results(*op); }};
+  if (problem.is_step()) return {[op] { gradients_of(*op); }, [op] { return step_results(*op); }};
   return {[op] { op->forward(*op); }, [op] { return op->forward(*op); }};
 }
 

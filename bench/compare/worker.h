@@ -51,9 +51,9 @@ struct Job {
   std::function<std::vector<Named>()> results;
 };
 
-/// Answers lines until the input ends; `title` is "NAME VERSION". `prepare` throws what derives from
-/// std::exception for a problem that the contender cannot do. With UNROLL_COMPARE_SPOIL set in the
-/// environment one number of each result is off by 1 %: a check of the driver's checks.
+/// Answers lines until the input ends; `title` is "NAME VERSION". `prepare` throws what derives
+/// from std::exception for a problem that the contender cannot do. With UNROLL_COMPARE_SPOIL set in
+/// the environment one number of each result is off by 1 %: a check of the driver's checks.
 int serve(const std::string& title, const std::function<Job(const Problem&)>& prepare,
           const std::function<double()>& peak = {});
 
