@@ -10,6 +10,7 @@ rounds. docs/benchmarks.md says what is measured and what the columns mean.
 """
 import argparse
 import contextlib
+import dataclasses
 import glob
 import json
 import os
@@ -28,7 +29,7 @@ import table
 from contender import Contender, Failure
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUILT = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build", "bench")
+BUILT = os.path.join(os.environ.get("UNROLL_BUILD_DIR") or os.path.join(HERE, "..", "..", "build"), "bench")
 TOLERANCE = 2e-5  # of the largest number of each result; float32 against float64
 
 
@@ -44,6 +45,8 @@ def parsed(arguments):
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--ours", default=os.path.join(BUILT, "compare_unroll"), metavar="PROGRAM",
                    help="our worker (default: build/bench/compare_unroll)")
+    p.add_argument("--also", action="append", default=[], metavar="PROGRAM",
+                   help="another build of our worker, shown beside; repeatable")
     p.add_argument("--onednn", action="append", metavar="PROGRAM",
                    help="a worker of oneDNN, repeatable (default: build/bench/compare_onednn*)")
     p.add_argument("--torch", action="append", metavar="PYTHON",
@@ -62,9 +65,13 @@ def parsed(arguments):
     p.add_argument("--runs", type=int, default=1,
                    help="repeat all with new processes; the table shows medians, as targets count")
     p.add_argument("--quick", action="store_true", help="a part of the problems, in 3 minutes")
+    p.add_argument("--priority", action="store_true",
+                   help="for a machine with other work: contenders go before it (needs root)")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--spoil", action="store_true", help=argparse.SUPPRESS)  # our results, by 1 %
     options = p.parse_args(arguments)
+    if not os.path.exists(options.ours):
+        raise Failure(f"no {options.ours}: build the target compare_workers, or see scripts/compare.sh")
     if options.quick:
         options.rounds, options.batch = min(options.rounds, 3), min(options.batch, 30)
     return options
@@ -82,14 +89,16 @@ def chosen(options):
         found += [problems.Problem("lstm", pass_, size, kind)
                   for pass_ in passes for size in sizes for kind in ("uniform", "geometric")]
     if "attention" in ops and (options.op or not options.size):
-        sizes = [problems.ATTENTION] if not (options.size and options.op == ["attention"]) else options.size
+        sizes = options.size if options.size and options.op == ["attention"] else [problems.ATTENTION]
         found += [problems.Problem("attention", pass_, size) for pass_ in passes for size in sizes]
     return found
 
 
 def commands(options):
-    """(command, for which ops it is a bar) of each peer that there is."""
+    """(command, for which problems it is a bar) of each peer that there is."""
     kinds = options.peers.split(",")
+    for program in options.also:
+        yield [program], lambda problem: False
     if "onednn" in kinds:
         for program in options.onednn or sorted(glob.glob(os.path.join(BUILT, "compare_onednn*"))):
             yield [program], lambda problem: problem.op == "lstm" and not problem.lengths
@@ -106,43 +115,61 @@ def say(text):
 
 
 def start(options, threads, stack):
-    """Our worker, then the peers that start; one that does not is named and left out."""
+    """Our worker, one more of it for full batches beside those with lengths, and the peers that
+    start; a peer that does not is named and left out."""
     def opened(*arguments, **more):
-        return stack.enter_context(contextlib.closing(Contender(*arguments, **more)))
+        contender = Contender(*arguments, priority=options.priority, **more)
+        return stack.enter_context(contextlib.closing(contender))
 
-    contenders = [opened([options.ours], threads, None, spoil=options.spoil)]
+    ours = opened([options.ours], threads, spoil=options.spoil)
+    full = None
+    if any(problem.lengths for problem in chosen(options)):
+        full = opened([options.ours], threads, name="full batch")
+    peers = []
     for command, counts in commands(options):
         try:
-            contenders.append(opened(command, threads, counts))
+            peers.append(opened(command, threads, counts=counts))
         except (Failure, OSError) as e:
             say(f"left out: {e}")
-    return contenders
+            continue
+        if peers[-1].name in [one.name for one in [ours, *peers[:-1]]]:
+            peers[-1].name += f" ({command[0]})"
+    return ours, full, peers
 
 
-def prepared(contenders, problem, inputs):
-    """Those that can do the problem and whose results are right, with their errors. Ours must."""
-    wanted = reference.reference(problem.op, inputs, problem.step)
-    errors = {}
+def prepare(contender, problem, inputs):
+    """Makes it ready for the problem; returns the error of its results."""
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         for name, value in inputs.items():
             np.save(os.path.join(folder, name + ".npy"), value)
-        for contender in contenders:
-            ours = contender is contenders[0]
-            try:
-                contender.prepare(problem, folder)
-                error = reference.error_of(contender.results(), wanted)
-            except Failure as e:
-                if ours or contender.process.poll() is not None:
-                    raise
-                continue
-            if error <= TOLERANCE:
-                errors[contender] = error
-            elif ours:
-                raise Failure(f"{problem.name} {problem.pass_} {problem.size}: our result is wrong: "
-                              f"off by {error:.1e}, more than {TOLERANCE:.0e}")
-            else:
-                say(f"left out: {contender.name}, {problem.name} {problem.pass_} {problem.size}: "
-                    f"its result is off by {error:.1e}")
+        contender.prepare(problem, folder)
+    wanted = reference.reference(problem.op, inputs, problem.step)
+    return reference.error_of(contender.results(), wanted)
+
+
+def prepare_ours(ours, problem, inputs):
+    error = prepare(ours, problem, inputs)
+    if error > TOLERANCE:
+        raise Failure(f"{problem.name} {problem.pass_} {problem.size}: our result is wrong: off by "
+                      f"{error:.1e} of the largest, more than {TOLERANCE:.0e}")
+    return error
+
+
+def prepare_peers(peers, problem, inputs):
+    """Errors of those that can do the problem, and whose results are right."""
+    errors = {}
+    for peer in peers:
+        try:
+            error = prepare(peer, problem, inputs)
+        except Failure:
+            if peer.process.poll() is not None:
+                raise
+            continue
+        if error <= TOLERANCE:
+            errors[peer] = error
+        else:
+            say(f"left out: {peer.name}, {problem.name} {problem.pass_} {problem.size}: its result "
+                f"is off by {error:.1e}")
     return errors
 
 
@@ -151,25 +178,28 @@ def timed(contenders, rounds, batch):
     the time for which it was disturbed."""
     for contender in contenders:
         contender.calibrate(batch)
-        contender.rest_now()
     taken = {contender: [] for contender in contenders}
     for turn in range(rounds):
         first = turn % len(contenders)
         for contender in contenders[first:] + contenders[:first]:
-            taken[contender].append(contender.milliseconds())
+            if turn < 3 or not contender.is_slow:
+                taken[contender].append(contender.milliseconds())
     return {contender: [statistics.median(column) for column in zip(*pairs)]
             for contender, pairs in taken.items()}
 
 
-def measured(contenders, problem, options, threads):
-    errors = prepared(contenders, problem, problem.inputs())
-    ours = contenders[0]
+def measured(ours, full, peers, problem, options):
+    """The row of a problem."""
+    inputs = problem.inputs()
+    errors = {ours: prepare_ours(ours, problem, inputs), **prepare_peers(peers, problem, inputs)}
+    if problem.lengths:
+        inputs.pop("lengths")
+        errors[full] = prepare_ours(full, dataclasses.replace(problem, lengths=""), inputs)
     peak = float(ours.ask("peak"))
     times = timed(list(errors), options.rounds, options.batch / 1e3)
-    figures = {c: {"ms": times[c][0], "error": error, "disturbed": times[c][1]}
-               for c, error in errors.items()}
-    peers = {c.name: {**figures[c], "counts": c.counts(problem)} for c in errors if c is not ours}
-    return table.row_of(problem, threads, peak, figures[ours], peers)
+    figures = {c.name: {"ms": times[c][0], "error": error, "disturbed": times[c][1],
+                        "counts": c.counts(problem)} for c, error in errors.items()}
+    return table.row_of(problem, ours.threads, peak, figures)
 
 
 def run(options, show):
@@ -177,10 +207,10 @@ def run(options, show):
     rows, names = [], []
     for threads in options.threads:
         with contextlib.ExitStack() as stack:
-            contenders = start(options, threads, stack)
-            names = [contender.name for contender in contenders]
+            ours, full, peers = start(options, threads, stack)
+            names = [contender.name for contender in [ours, *peers]]
             for problem in chosen(options):
-                rows.append(measured(contenders, problem, options, threads))
+                rows.append(measured(ours, full, peers, problem, options))
                 if show:
                     print(table.line(table.cells(rows[-1])), flush=True)
     return rows, names

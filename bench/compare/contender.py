@@ -17,34 +17,27 @@ class Failure(Exception):
     """What a worker says it cannot do, or the end of a worker."""
 
 
-def raise_priority(pid):
-    """Lets the process go before others, where that is allowed; all contenders alike."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, -20)
-    # Linux shares processors among sessions first, and a worker is a session of its own.
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
-        file.write("-20")
-
-
 class Contender:
     """A running worker for one number of threads."""
 
-    def __init__(self, command, threads, counts, spoil=False):
-        """`counts(op)` tells whether it is a bar for an op or only reported."""
+    def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False,
+                 priority=False):
+        """`counts` tells for which problems it is a bar; for others it is only reported. With
+        `priority` it goes before every ordinary process, which needs root."""
         environment = dict(os.environ)
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment[name] = str(threads)
+        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            environment[variable] = str(threads)
         environment["OMP_DYNAMIC"] = "FALSE"
         if spoil:
             environment["UNROLL_COMPARE_SPOIL"] = "1"
-        self.counts = counts
-        self.command = command
+        self.threads, self.counts, self.command = threads, counts, command
         self.complaints = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.complaints, env=environment, bufsize=0,
                                         start_new_session=True)
-        self.rest = b""
-        raise_priority(self.process.pid)
+        self.unread = b""
+        if priority:
+            os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
         try:
             ready, *title = self.read(120).split()
             if ready != "ready":
@@ -52,12 +45,12 @@ class Contender:
         except Failure:
             self.close()
             raise
-        self.name = "-".join(title)
+        self.name = name or "-".join(title)
 
     def read(self, seconds):
         """The next line."""
         end = time.monotonic() + seconds
-        while b"\n" not in self.rest:
+        while b"\n" not in self.unread:
             if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
                 raise Failure(f"{self.command[-1]}: no answer in {seconds} s")
             more = os.read(self.process.stdout.fileno(), 65536)
@@ -65,8 +58,8 @@ class Contender:
                 self.complaints.seek(0)
                 said = self.complaints.read().strip().splitlines()
                 raise Failure(f"{self.command[-1]} ended: {said[-1] if said else 'no message'}")
-            self.rest += more
-        line, self.rest = self.rest.split(b"\n", 1)
+            self.unread += more
+        line, self.unread = self.unread.split(b"\n", 1)
         return line.decode()
 
     def ask(self, line, seconds=300):
@@ -101,24 +94,24 @@ class Contender:
         each = taken / count
         self.count = max(1, round(batch / each))
         self.warm = 0 if each > batch / 4 else math.ceil(0.05 * batch / each)
+        self.is_slow = each > 4 * batch
+        self.rest()
 
-    def milliseconds(self, trials=4):
-        """Per call, over one batch; and for which part of it a thread waited for a processor that
-        others used. Disturbed batches are repeated and the least disturbed one counts. Returns when
-        the process is at rest."""
-        best = None
-        for _ in range(trials):
+    def milliseconds(self):
+        """Per call, over one batch; and for which part of it a thread waited for a processor. Then
+        others used that, so such a batch is repeated up to three times, and the least disturbed one
+        counts. Returns when the process is at rest."""
+        tries = []
+        while not tries or len(tries) < (1 if self.is_slow else 4) and tries[-1][0] > DISTURBED:
             if self.warm:
                 self.seconds(self.warm)
             _, before = self.schedule()
             taken = self.seconds(self.count)
-            waited = (self.schedule()[1] - before) / taken
-            self.rest_now()
-            if best is None or waited < best[1]:
-                best = 1e3 * taken / self.count, waited
-            if waited < DISTURBED:
-                break
-        return best
+            _, after = self.schedule()
+            tries.append(((after - before) / taken, 1e3 * taken / self.count))
+            self.rest()
+        waited, each = min(tries)
+        return each, waited
 
     def schedule(self):
         """Seconds for which the threads ran so far, and for which they waited for a processor; zero
@@ -130,7 +123,7 @@ class Contender:
                 ran, waited = ran + int(words[0]) / 1e9, waited + int(words[1]) / 1e9
         return ran, waited
 
-    def rest_now(self, longest=1.0):
+    def rest(self, longest=1.0):
         """Waits until threads that wait actively for more work have gone to sleep."""
         end, (before, _) = time.monotonic() + longest, self.schedule()
         while time.monotonic() < end:
