@@ -18,13 +18,9 @@ import platform
 import signal
 import statistics
 import sys
-import tempfile
 import time
 
-import numpy as np
-
 import problems
-import reference
 import table
 from contender import Contender, Failure
 
@@ -83,11 +79,11 @@ def chosen(options):
     passes = options.passes or problems.PASSES
     sizes = options.size or (problems.TUNED + ([] if options.quick else problems.UNTUNED))
     found = [problems.Problem(op, pass_, size)
-             for op in ops if op in problems.OPS for pass_ in passes for size in sizes]
+             for op in ops if op in problems.OPS for size in sizes for pass_ in passes]
     if "lengths" in ops:
-        sizes = options.size or [(32, 100, 128, 256), (16, 1000, 32, 64)]
+        sizes = options.size or problems.LENGTHS
         found += [problems.Problem("lstm", pass_, size, kind)
-                  for pass_ in passes for size in sizes for kind in ("uniform", "geometric")]
+                  for size in sizes[:1 if options.quick else None] for kind in ("uniform", "geometric") for pass_ in passes]
     if "attention" in ops and (options.op or not options.size):
         sizes = options.size if options.size and options.op == ["attention"] else [problems.ATTENTION]
         found += [problems.Problem("attention", pass_, size) for pass_ in passes for size in sizes]
@@ -114,12 +110,20 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+@dataclasses.dataclass
+class Team:
+    """The contenders of one number of threads."""
+
+    threads: int
+    ours: Contender
+    full: Contender  # ours once more, for full batches beside those with lengths
+    peers: list
+
+
 def start(options, threads, stack):
-    """Our worker, one more of it for full batches beside those with lengths, and the peers that
-    start; a peer that does not is named and left out."""
+    """The team; a peer that does not start is named and left out."""
     def opened(*arguments, **more):
-        contender = Contender(*arguments, priority=options.priority, **more)
-        return stack.enter_context(contextlib.closing(contender))
+        return stack.enter_context(contextlib.closing(Contender(*arguments, **more)))
 
     ours = opened([options.ours], threads, spoil=options.spoil)
     full = None
@@ -134,33 +138,26 @@ def start(options, threads, stack):
             continue
         if peers[-1].name in [one.name for one in [ours, *peers[:-1]]]:
             peers[-1].name += f" ({command[0]})"
-    return ours, full, peers
+    return Team(threads, ours, full, peers)
 
 
-def prepare(contender, problem, inputs):
-    """Makes it ready for the problem; returns the error of its results."""
-    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
-        for name, value in inputs.items():
-            np.save(os.path.join(folder, name + ".npy"), value)
-        contender.prepare(problem, folder)
-    wanted = reference.reference(problem.op, inputs, problem.step)
-    return reference.error_of(contender.results(), wanted)
-
-
-def prepare_ours(ours, problem, inputs):
-    error = prepare(ours, problem, inputs)
+def prepare_ours(ours, problem, folder):
+    """The error of our results, which must be right."""
+    ours.prepare(problem, folder)
+    error = problem.error_of(ours.results())
     if error > TOLERANCE:
         raise Failure(f"{problem.name} {problem.pass_} {problem.size}: our result is wrong: off by "
                       f"{error:.1e} of the largest, more than {TOLERANCE:.0e}")
     return error
 
 
-def prepare_peers(peers, problem, inputs):
+def prepare_peers(peers, problem, folder):
     """Errors of those that can do the problem, and whose results are right."""
     errors = {}
     for peer in peers:
         try:
-            error = prepare(peer, problem, inputs)
+            peer.prepare(problem, folder)
+            error = problem.error_of(peer.results())
         except Failure:
             if peer.process.poll() is not None:
                 raise
@@ -182,38 +179,40 @@ def timed(contenders, rounds, batch):
     for turn in range(rounds):
         first = turn % len(contenders)
         for contender in contenders[first:] + contenders[:first]:
-            if turn < 3 or not contender.is_slow:
+            if turn < contender.enough_rounds:
                 taken[contender].append(contender.milliseconds())
     return {contender: [statistics.median(column) for column in zip(*pairs)]
             for contender, pairs in taken.items()}
 
 
-def measured(ours, full, peers, problem, options):
+def measured(team, problem, options):
     """The row of a problem."""
-    inputs = problem.inputs()
-    errors = {ours: prepare_ours(ours, problem, inputs), **prepare_peers(peers, problem, inputs)}
+    ours, full = team.ours, team.full
+    with problem.folder() as folder:
+        errors = {ours: prepare_ours(ours, problem, folder),
+                  **prepare_peers(team.peers, problem, folder)}
     if problem.lengths:
-        inputs.pop("lengths")
-        errors[full] = prepare_ours(full, dataclasses.replace(problem, lengths=""), inputs)
+        whole = dataclasses.replace(problem, lengths="")
+        with whole.folder() as folder:
+            errors[full] = prepare_ours(full, whole, folder)
     peak = float(ours.ask("peak"))
     times = timed(list(errors), options.rounds, options.batch / 1e3)
     figures = {c.name: {"ms": times[c][0], "error": error, "disturbed": times[c][1],
                         "counts": c.counts(problem)} for c, error in errors.items()}
-    return table.row_of(problem, ours.threads, peak, figures)
+    return table.row_of(problem, team.threads, peak, figures)
 
 
 def run(options, show):
     """One run of everything: rows, and the contenders' names."""
-    rows, names = [], []
-    for threads in options.threads:
-        with contextlib.ExitStack() as stack:
-            ours, full, peers = start(options, threads, stack)
-            names = [contender.name for contender in [ours, *peers]]
-            for problem in chosen(options):
-                rows.append(measured(ours, full, peers, problem, options))
+    rows = []
+    with contextlib.ExitStack() as stack:
+        teams = [start(options, threads, stack) for threads in options.threads]
+        for problem in chosen(options):
+            for team in teams:
+                rows.append(measured(team, problem, options))
                 if show:
                     print(table.line(table.cells(rows[-1])), flush=True)
-    return rows, names
+        return rows, [contender.name for contender in [teams[0].ours, *teams[0].peers]]
 
 
 def processor():
@@ -228,6 +227,8 @@ def processor():
 def main(arguments):
     options = parsed(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers are closed on the way out
+    if options.priority:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # workers inherit it
     started = time.monotonic()
     print(table.head(), flush=True)
     runs = []

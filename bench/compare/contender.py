@@ -20,10 +20,8 @@ class Failure(Exception):
 class Contender:
     """A running worker for one number of threads."""
 
-    def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False,
-                 priority=False):
-        """`counts` tells for which problems it is a bar; for others it is only reported. With
-        `priority` it goes before every ordinary process, which needs root."""
+    def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False):
+        """`counts` tells for which problems it is a bar; for others it is only reported."""
         environment = dict(os.environ)
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment[variable] = str(threads)
@@ -36,13 +34,11 @@ class Contender:
                                         stderr=self.complaints, env=environment, bufsize=0,
                                         start_new_session=True)
         self.unread = b""
-        if priority:
-            os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
         try:
             ready, *title = self.read(120).split()
             if ready != "ready":
                 raise Failure(f"{command[0]} is no worker: it said '{ready}'")
-        except Failure:
+        except BaseException:
             self.close()
             raise
         self.name = name or "-".join(title)
@@ -94,7 +90,8 @@ class Contender:
         each = taken / count
         self.count = max(1, round(batch / each))
         self.warm = 0 if each > batch / 4 else math.ceil(0.05 * batch / each)
-        self.is_slow = each > 4 * batch
+        self.enough_rounds = max(3, math.ceil(12 * batch / each))
+        self.pause = 0.1 * batch if self.warm else 0.1 * each  # Linux stops who goes before all for 0.95 s
         self.rest()
 
     def milliseconds(self):
@@ -102,7 +99,7 @@ class Contender:
         others used that, so such a batch is repeated up to three times, and the least disturbed one
         counts. Returns when the process is at rest."""
         tries = []
-        while not tries or len(tries) < (1 if self.is_slow else 4) and tries[-1][0] > DISTURBED:
+        while not tries or len(tries) < min(4, self.enough_rounds - 2) and tries[-1][0] > DISTURBED:
             if self.warm:
                 self.seconds(self.warm)
             _, before = self.schedule()
@@ -125,6 +122,7 @@ class Contender:
 
     def rest(self, longest=1.0):
         """Waits until threads that wait actively for more work have gone to sleep."""
+        time.sleep(self.pause)
         end, (before, _) = time.monotonic() + longest, self.schedule()
         while time.monotonic() < end:
             start = time.monotonic()

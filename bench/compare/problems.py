@@ -1,6 +1,10 @@
 """The problems of the comparison: sizes, inputs, operations counted and targets."""
+import contextlib
 import dataclasses
+import functools
 import math
+import os
+import tempfile
 
 import numpy as np
 
@@ -14,6 +18,7 @@ TUNED = [(1, 20, 10, 20), (1, 200, 64, 128), (8, 100, 64, 128), (32, 100, 128, 2
          (64, 50, 512, 512), (16, 1000, 32, 64)]
 UNTUNED = [(5, 37, 29, 100), (3, 400, 17, 33), (24, 60, 300, 300), (128, 10, 64, 1024),
            (2, 2000, 8, 16)]
+LENGTHS = [(32, 100, 128, 256), (16, 1000, 32, 64)]
 ATTENTION = (4, 512, 8, 64)  # N, T, heads, width of a head
 
 # A step's ratio to the best peer: by op and threads, in the order of TUNED.
@@ -69,6 +74,21 @@ class Problem:
             inputs["lengths"] = self.drawn_lengths()
         return inputs
 
+    @contextlib.contextmanager
+    def folder(self):
+        """The inputs as files, while the context lasts."""
+        with tempfile.TemporaryDirectory(prefix="compare-") as path:
+            for name, value in self.inputs().items():
+                np.save(os.path.join(path, name + ".npy"), value)
+            yield path
+
+    def error_of(self, results):
+        """The largest difference from the reference, each result's as a part of its largest number;
+        infinite where a result is missing. The biases' gradients may be, as oneDNN has one bias."""
+        wanted = reference_of(dataclasses.replace(self, pass_="step"))
+        needed = {name for name in wanted if name == "y" or self.step and name[0] == "d" and name[:2] != "db"}
+        return reference.error_of(results, wanted) if needed <= results.keys() else math.inf
+
     def share(self):
         """Valid steps as a part of all."""
         return float(self.drawn_lengths().mean() / self.size[1]) if self.lengths else 1.0
@@ -94,3 +114,8 @@ class Problem:
             targets = STEP_TARGETS.get((self.op, threads))
             return targets and targets[TUNED.index(self.size)]
         return 1.0 if self.size == (64, 50, 512, 512) and threads == 2 else FORWARD_TARGET
+
+
+@functools.lru_cache(maxsize=2)  # the passes and numbers of threads of one problem follow each other
+def reference_of(problem):
+    return reference.reference(problem.op, problem.inputs(), problem.step)

@@ -62,8 +62,8 @@ class Driver(unittest.TestCase):
         problem = problems.Problem("lstm", "step", (3, 5, 2, 9))
         with contextlib.closing(Contender([WORKER], 1)) as right, \
                 contextlib.closing(Contender([WORKER], 1, spoil=True)) as wrong:
-            with contextlib.redirect_stderr(io.StringIO()) as said:
-                left = compare.prepare_peers([right, wrong], problem, problem.inputs())
+            with contextlib.redirect_stderr(io.StringIO()) as said, problem.folder() as folder:
+                left = compare.prepare_peers([right, wrong], problem, folder)
         self.assertEqual(list(left), [right])
         self.assertIn("left out", said.getvalue())
 
@@ -94,6 +94,9 @@ class Driver(unittest.TestCase):
             driver.send_signal(signal.SIGINT)
             self.assertEqual(driver.wait(20), 130)
         self.assertTrue(workers)
+        end = time.monotonic() + 10  # one whose driver has gone ends by itself
+        while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < end:
+            time.sleep(0.05)
         self.assertFalse([pid for pid in workers if os.path.exists(f"/proc/{pid}")])
 
 
@@ -136,6 +139,15 @@ class Reference(unittest.TestCase):
         for op in (*problems.OPS, "attention"):
             self.check(problems.Problem(op, "step", (3, 6, 2, 4)))
         self.check(problems.Problem("lstm", "step", (3, 6, 2, 4), "uniform"))
+
+    def test_a_missing_result_is_an_error(self):
+        step = problems.Problem("lstm", "step", (3, 6, 2, 4))
+        results = dict(reference.reference("lstm", step.inputs(), step=True))
+        self.assertEqual(step.error_of(results), 0)
+        del results["db_hh"]  # has a twin
+        self.assertEqual(step.error_of(results), 0)
+        del results["dw_hh"]
+        self.assertEqual(step.error_of(results), float("inf"))
 
     def test_errors_are_of_the_worst_result(self):
         wanted = {"y": np.array([1.0, -2.0]), "h_n": np.array([100.0])}
