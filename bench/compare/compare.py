@@ -62,7 +62,7 @@ def parsed(arguments):
                    help="repeat all with new processes; the table shows medians, as targets count")
     p.add_argument("--quick", action="store_true", help="a part of the problems, in 3 minutes")
     p.add_argument("--priority", action="store_true",
-                   help="for a machine with other work: contenders go before it (needs root)")
+                   help="contenders go before all other work, which stands still (needs root)")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--spoil", action="store_true", help=argparse.SUPPRESS)  # our results, by 1 %
     options = p.parse_args(arguments)
@@ -83,7 +83,8 @@ def chosen(options):
     if "lengths" in ops:
         sizes = options.size or problems.LENGTHS
         found += [problems.Problem("lstm", pass_, size, kind)
-                  for size in sizes[:1 if options.quick else None] for kind in ("uniform", "geometric") for pass_ in passes]
+                  for size in (sizes[:1] if options.quick else sizes)
+                  for kind in ("uniform", "geometric") for pass_ in passes]
     if "attention" in ops and (options.op or not options.size):
         sizes = options.size if options.size and options.op == ["attention"] else [problems.ATTENTION]
         found += [problems.Problem("attention", pass_, size) for pass_ in passes for size in sizes]
@@ -123,7 +124,8 @@ class Team:
 def start(options, threads, stack):
     """The team; a peer that does not start is named and left out."""
     def opened(*arguments, **more):
-        return stack.enter_context(contextlib.closing(Contender(*arguments, **more)))
+        contender = Contender(*arguments, priority=options.priority, **more)
+        return stack.enter_context(contextlib.closing(contender))
 
     ours = opened([options.ours], threads, spoil=options.spoil)
     full = None
@@ -227,8 +229,6 @@ def processor():
 def main(arguments):
     options = parsed(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers are closed on the way out
-    if options.priority:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # workers inherit it
     started = time.monotonic()
     print(table.head(), flush=True)
     runs = []

@@ -20,8 +20,10 @@ class Failure(Exception):
 class Contender:
     """A running worker for one number of threads."""
 
-    def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False):
-        """`counts` tells for which problems it is a bar; for others it is only reported."""
+    def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False,
+                 priority=False):
+        """`counts` tells for which problems it is a bar; for others it is only reported. With
+        `priority` it goes before every ordinary process, which needs root."""
         environment = dict(os.environ)
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment[variable] = str(threads)
@@ -35,6 +37,8 @@ class Contender:
                                         start_new_session=True)
         self.unread = b""
         try:
+            if priority:
+                os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
             ready, *title = self.read(120).split()
             if ready != "ready":
                 raise Failure(f"{command[0]} is no worker: it said '{ready}'")

@@ -19,7 +19,8 @@ import table
 from contender import Contender, Failure
 
 WORKER = sys.argv.pop(1)
-TINY = ["--ours", WORKER, "--peers", "", "--size", "3,5,2,9", "--threads", "1", "--rounds", "2", "--batch", "2"]
+TINY = ["--ours", WORKER, "--peers", "", "--size", "3,5,2,9", "--threads", "1", "--rounds", "2",
+        "--batch", "2"]
 
 
 def run(*arguments):
