@@ -245,7 +245,7 @@ def main(arguments):
               "processor": processor(), "runs": options.runs, "rounds": options.rounds,
               "tolerance": TOLERANCE, "minutes": (time.monotonic() - started) / 60}
     print(f"\n{', '.join(names)}; {report['processor']}; {report['minutes']:.1f} minutes")
-    print(", ".join(f"{key.replace('_', ' ')} {table.number(value)}"
+    print(", ".join(f"{key.replace('_', ' ')} {value if isinstance(value, int) else table.number(value)}"
                     for key, value in report["summary"].items()))
     if options.json:
         with open(options.json, "w") as file:

@@ -32,6 +32,7 @@ class Contender:
             environment["UNROLL_COMPARE_SPOIL"] = "1"
         self.threads, self.counts, self.command = threads, counts, command
         self.complaints = tempfile.TemporaryFile(mode="w+")
+        self.folder = tempfile.TemporaryDirectory(prefix="compare-")  # goes after the process
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.complaints, env=environment, bufsize=0,
                                         start_new_session=True)
@@ -39,13 +40,13 @@ class Contender:
         try:
             if priority:
                 os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
-            ready, *title = self.read(120).split()
-            if ready != "ready":
-                raise Failure(f"{command[0]} is no worker: it said '{ready}'")
+            title = self.read(120)
+            if not title.startswith("ready "):
+                raise Failure(f"{command[0]} is no worker: it said '{title}'")
         except BaseException:
             self.close()
             raise
-        self.name = name or "-".join(title)
+        self.name = name or "-".join(title.split()[1:])
 
     def read(self, seconds):
         """The next line."""
@@ -77,10 +78,13 @@ class Contender:
         self.ask(f"prepare {problem.op} {problem.pass_} {size} {folder}")
 
     def results(self):
-        with tempfile.TemporaryDirectory(prefix="compare-") as folder:
-            self.ask(f"write {folder}")
-            paths = glob.glob(os.path.join(folder, "*.npy"))
-            return {os.path.basename(path)[:-4]: np.load(path) for path in paths}
+        def paths():
+            return glob.glob(os.path.join(self.folder.name, "*.npy"))
+
+        for path in paths():
+            os.remove(path)
+        self.ask(f"write {self.folder.name}")
+        return {os.path.basename(path)[:-4]: np.load(path) for path in paths()}
 
     def seconds(self, count):
         return float(self.ask(f"run {count}"))
@@ -95,7 +99,7 @@ class Contender:
         self.count = max(1, round(batch / each))
         self.warm = 0 if each > batch / 4 else math.ceil(0.05 * batch / each)
         self.enough_rounds = max(3, math.ceil(12 * batch / each))
-        self.pause = 0.1 * batch if self.warm else 0.1 * each  # Linux stops who goes before all for 0.95 s
+        self.pause = 0.1 * max(batch, each)  # Linux stops what goes before all work for 0.95 s of 1
         self.rest()
 
     def milliseconds(self):
@@ -145,3 +149,4 @@ class Contender:
             self.process.kill()
             self.process.wait()
         self.complaints.close()
+        self.folder.cleanup()

@@ -114,6 +114,8 @@ class Worker(unittest.TestCase):
             worker.process.kill()
             with self.assertRaisesRegex(Failure, "ended"):
                 worker.ask("peak")
+        with self.assertRaisesRegex(Failure, "is no worker: it said 'hello'"):
+            Contender(["echo", "hello"], 1)
         with self.assertRaisesRegex(Failure, "ended: .*sorry"):
             Contender([sys.executable, "-c", "import sys; sys.exit('sorry')"], 1)
 
