@@ -65,6 +65,7 @@ struct LayerOptions {
   RecurrentOptions cell;
   bool reset_first = false;                        // GRU
   RnnActivation activation = RnnActivation::tanh;  // RNN
+  bool recompute = false;                          // keep no gates for the sweeps
 };
 
 /// What can be known of the options before the operands: throws Error for rates and a clip out of

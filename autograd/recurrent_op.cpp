@@ -59,7 +59,8 @@ LayerOptions layer_options(const char* op, const CellOptions& cell, const Random
                                 .zoneout_c = cell.zoneout_c,
                                 .dropout = cell.dropout,
                                 .training = draws},
-                       .reset_first = cell.reset_first};
+                       .reset_first = cell.reset_first,
+                       .recompute = cell.recompute};
   if (random) {
     options.cell.seed = random->seed();
     options.cell.stream = random->stream();

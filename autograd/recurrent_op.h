@@ -15,6 +15,7 @@
 #include <functional>
 #include <string>
 
+#include "autograd/recurrent_recompute.h"
 #include "autograd/recurrent_twin.h"
 #include "kernels/lstm.h"
 
@@ -52,7 +53,8 @@ struct RecurrentRule {
   static constexpr const char* name = Family::name;
   static constexpr bool has_cell = Family::has_cell;
 
-  /// States of a run, h [T+1,N,P] and c [T+1,N,H] in its own order, and what the kernel saved.
+  /// States of a run, h [T+1,N,P] and c [T+1,N,H] in its own order, and what the kernel saved. To
+  /// be recomputed: states_at_starts.
   struct Kept {
     Tensor h, c, saved;
   };
@@ -88,8 +90,8 @@ struct RecurrentRule {
     return s;
   }
 
-  /// Runs the kernel of one run: sets the state after it and its part of y, if there is a y, and
-  /// keeps what the sweeps need.
+  /// Runs the kernel of one run: sets the state after it and its part of y, which of the only run
+  /// may be undefined and is then a view of h; keeps what the sweeps need.
   template <class Real>
   void forward_fused(int r, RecurrentOutputs& out, bool recording);
 
@@ -184,7 +186,7 @@ struct RecurrentRule {
     const Tensor dh_n = dense(s.cotangent(last(r)));
     const Tensor dc_n = has_cell ? dense(s.cotangent(last(r) + 1)) : Tensor();
     typename Family::template Pull<Real> args{};
-    set_primal<Real>(r, args);
+    set_operands<Real>(r, args);
     args.dy = dy ? dy.data<Real>() + r * width(r) : nullptr;
     args.dy_stride = in.runs * width(r);
     args.dh_n = data_or_null<Real>(dh_n);
@@ -212,6 +214,8 @@ struct RecurrentRule {
       place(own[11], args.d_extra.norm_c_bias, args.beta_extra.norm_c_bias);
     }
 
+    if (options.recompute) return segments<Real>(r, space).pull(args);
+    set_states<Real>(r, args);
     const Scratch scratch(Family::template sizes<Real>(space).pullback_scratch * sizeof(Real));
     args.scratch = static_cast<Real*>(scratch.data());
     Family::template pull<Real>(in.x.device(), space, args);
@@ -238,7 +242,7 @@ struct RecurrentRule {
     for (int i = 0; i < RunInputs::count; i++)
       v[i] = dense(s.tangent(1 + r * RunInputs::count + i));
     typename Family::template Push<Real> args{};
-    set_primal<Real>(r, args);
+    set_operands<Real>(r, args);
     args.dx = data_or_null<Real>(dx);
     args.dh0 = data_or_null<Real>(v[0]);
     if constexpr (has_cell) args.dc0 = data_or_null<Real>(v[1]);
@@ -256,11 +260,34 @@ struct RecurrentRule {
       dc_n = empty(directions({space.N, space.H}), in.x.dtype());
       args.dc_n = dc_n.mutable_data<Real>();
     }
+    run_push<Real>(r, space, args);
+    s.set(last(r), dh_n);
+    if (has_cell) s.set(last(r) + 1, dc_n);
+  }
+
+  template <class Real>
+  void run_push(int r, const typename Family::Shape& space,
+                typename Family::template Push<Real>& args) const {
+    if (options.recompute) return segments<Real>(r, space).push(args);
+    set_states<Real>(r, args);
     const Scratch scratch(Family::template sizes<Real>(space).pushforward_scratch * sizeof(Real));
     args.scratch = static_cast<Real*>(scratch.data());
     Family::template push<Real>(in.x.device(), space, args);
-    s.set(last(r), dh_n);
-    if (has_cell) s.set(last(r) + 1, dc_n);
+  }
+
+  template <class Real>
+  Segments<Family, Real> segments(int r, const typename Family::Shape& space) const {
+    return {in.x.device(), space, operands<Real>(r), kept[r].h, kept[r].c};
+  }
+
+  // What the forward kernel reads.
+  template <class Real>
+  typename Family::template Forward<Real> operands(int r) const {
+    typename Family::template Forward<Real> args{};
+    set_operands<Real>(r, args);
+    args.b_ih = data_or_null<Real>(in.run[r].b_ih);
+    args.b_hh = data_or_null<Real>(in.run[r].b_hh);
+    return args;
   }
 
   // Of a run's operands, or their tangents, those that belong to options of the LSTM.
@@ -270,16 +297,21 @@ struct RecurrentRule {
             data_or_null<Real>(run[9]), data_or_null<Real>(run[10]), data_or_null<Real>(run[11])};
   }
 
-  // What both sweeps read of the forward pass.
+  // What all passes read.
   template <class Real, class Args>
-  void set_primal(int r, Args& args) const {
+  void set_operands(int r, Args& args) const {
     args.x = in.x.data<Real>();
     args.w_ih = in.run[r].w_ih.template data<Real>();
     args.w_hh = in.run[r].w_hh.template data<Real>();
+    if constexpr (requires { args.extra; }) args.extra = extra<Real>(in.run[r]);
+  }
+
+  // What both sweeps read of the forward pass.
+  template <class Real, class Args>
+  void set_states(int r, Args& args) const {
     args.h = kept[r].h.template data<Real>();
     if constexpr (has_cell) args.c = kept[r].c.template data<Real>();
-    if constexpr (requires { args.extra; }) args.extra = extra<Real>(in.run[r]);
-    if constexpr (requires { args.saved; }) args.saved = data_or_null<Real>(kept[r].saved);
+    args.saved = data_or_null<Real>(kept[r].saved);
   }
 };
 
@@ -295,31 +327,29 @@ void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool rec
   const Dtype dtype = in.x.dtype();
   const Device device = in.x.device();
   const RecurrentSizes sizes = Family::template sizes<Real>(space);
+  const bool saving = recording && !options.recompute;
   kept[r].h = states_from(run.h0, space, width(r), dtype, device);
   if (has_cell) kept[r].c = states_from(run.c0, space, space.H, dtype, device);
-  if (recording && sizes.saved) kept[r].saved = empty({sizes.saved}, dtype, device);
+  if (saving && sizes.saved) kept[r].saved = empty({sizes.saved}, dtype, device);
   out.last[r].h = empty({space.N, width(r)}, dtype, device);
-  typename Family::template Forward<Real> args{};
-  args.x = in.x.data<Real>();
-  args.w_ih = run.w_ih.template data<Real>();
-  args.w_hh = run.w_hh.template data<Real>();
-  args.b_ih = data_or_null<Real>(run.b_ih);
-  args.b_hh = data_or_null<Real>(run.b_hh);
+  auto args = operands<Real>(r);
   args.h = kept[r].h.template mutable_data<Real>();
   args.h_n = out.last[r].h.template mutable_data<Real>();
   if (out.y) args.y = out.y.mutable_data<Real>() + r * width(r);
   args.y_stride = in.runs * width(r);
-  if constexpr (requires { args.extra; }) args.extra = extra<Real>(run);
   if constexpr (has_cell) {
     out.last[r].c = empty({space.N, space.H}, dtype, device);
     args.c = kept[r].c.template mutable_data<Real>();
     args.c_n = out.last[r].c.template mutable_data<Real>();
   }
-  if constexpr (requires { args.saved; })
-    args.saved = kept[r].saved ? kept[r].saved.template mutable_data<Real>() : nullptr;
+  if (kept[r].saved) args.saved = kept[r].saved.template mutable_data<Real>();
   const Scratch scratch(sizes.forward_scratch * sizeof(Real));
   args.scratch = static_cast<Real*>(scratch.data());
   Family::template forward<Real>(device, space, args);
+  if (!out.y) out.y = view::slice(kept[r].h, 0, 1, space.T + 1);
+  if (!recording || saving) return;
+  kept[r].h = states_at_starts(kept[r].h, space);
+  if (has_cell) kept[r].c = states_at_starts(kept[r].c, space);
 }
 
 /// Checks, allocates, runs the forward kernel of each run and records.
@@ -340,7 +370,6 @@ RecurrentOutputs run_recurrent(RecurrentInputs in, const Lengths& lengths,
   with_real(dtype, [&](auto type) {
     for (int r = 0; r < runs; r++) rule.template forward_fused<decltype(type)>(r, out, recording);
   });
-  if (!out.y) out.y = view::slice(rule.kept[0].h, 0, 1, space.T + 1);
   if (recording) {
     const Tensor* inputs[RecurrentInputs::most];
     for (int i = 0; i < rule.in.count(); i++) inputs[i] = &rule.in[i];

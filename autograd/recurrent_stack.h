@@ -36,6 +36,10 @@ struct CellOptions {
   double dropout = 0;                   // recurrent, rate in [0,1)
   bool reset_first = false;             // GRU: the reset gate acts before the product
   bool coupled = false;                 // LSTM: the forget gate is 1 - the input gate
+  // A recorded call keeps the states at about the root of T steps and no gates; each sweep runs the
+  // forward pass anew, segment by segment. Sweeps give the same bits but for the gradients of the
+  // parameters, whose sums over the steps are split elsewhere.
+  bool recompute = false;
 };
 
 /// Activations in place of the standard ones, for the twins alone: small ops that are

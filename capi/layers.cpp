@@ -45,7 +45,8 @@ Options options_of(const Request& r) {
          {"bidirectional", &o.bidirectional},
          {"batch_first", &o.batch_first},
          {"dropout", &o.dropout},
-         {"variational", &o.variational}});
+         {"variational", &o.variational},
+         {"recompute", &o.cell.recompute}});
   add({{"clip", &o.cell.clip},
        {"zoneout_h", &o.cell.zoneout_h},
        {"recurrent_dropout", &o.cell.dropout}});

@@ -65,7 +65,8 @@ struct ForwardCell {
   static void finish(const LstmShape& shape, const Args& args, Index n, Index length) {
     const Index H = shape.H;
     if (args.c_n) copy_row(args.c_n + n * H, args.c + (length * shape.N + n) * H, H);
-    for (Index t = length; t < shape.T; ++t) zero_row(args.c + ((t + 1) * shape.N + n) * H, H);
+    for (Index t = length; t < segment_steps(shape); ++t)
+      zero_row(args.c + ((t + 1) * shape.N + n) * H, H);
   }
 };
 

@@ -13,6 +13,13 @@
 // keeps its place: x, y, and the cotangents and tangents of both. The states follow the run: h[0]
 // is the initial state, h[1] what the last valid step left, h[length] what the first did.
 //
+// A call may run a segment of a run alone: `segment` steps from first_step on, in the run's order.
+// What belongs to a step in time is given, and has its place, as for all T steps; the lengths and
+// the masks are those of the whole run. The states and what is saved are the segment's own: h[0] is
+// the state before its first step, h_n the one after its last, and so are their cotangents and
+// tangents. A sequence that ended before passes on what it gets. Padding in time is written by the
+// segment that begins at step 0.
+//
 // Results are the same bits for any number of threads. The kernels never allocate and never throw.
 // They may be called from several threads on distinct outputs; inside a parallel region they run on
 // the calling thread alone.
@@ -32,7 +39,13 @@ struct RecurrentShape {
   LengthsView lengths = {};   // default: every sequence has T steps
   std::int64_t h_stride = 0;  // elements between the rows of h; 0 means H
   bool reverse = false;       // run each sequence from its last valid step to its first
+  std::int64_t first_step = 0, segment = 0;  // the steps that run; segment 0: to T
 };
+
+// Steps of a call, and so the rows of h and c behind their first.
+UNROLL_HOST_DEVICE std::int64_t segment_steps(const RecurrentShape& s) {
+  return s.segment ? s.segment : s.T - s.first_step;
+}
 
 // Options that every cell knows. All are off by default, and one that is on sends the call to the
 // general loop (kernels/recurrent_steps_simd.h) instead of the fused one, which is the faster.

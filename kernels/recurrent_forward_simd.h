@@ -131,10 +131,8 @@ class RecurrentForward {
     for (Index j = rows.begin; j < rows.end; ++j) {
       const Index n = sequences_.index(j), length = sequences_.length(n);
       if (args_.h_n) copy_row(args_.h_n + n * shape_.H, h(length, n), shape_.H);
-      for (Index t = length; t < shape_.T; ++t) {
-        zero_row(h(t + 1, n), shape_.H);
-        if (args_.y) zero_row(args_.y + (t * shape_.N + n) * y_stride_, shape_.H);
-      }
+      for (Index t = length; t < segment_steps(shape_); ++t) zero_row(h(t + 1, n), shape_.H);
+      if (args_.y) zero_padding(shape_, sequences_, 0, n, args_.y, y_stride_, shape_.H);
       Cell::finish(shape_, args_, n, length);
     }
   }

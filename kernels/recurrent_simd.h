@@ -37,30 +37,43 @@ inline Index rounded_up(Index n, Index multiple) {
 
 // ---- Sequences and threads
 
-// The sequences of a batch, in sorted order where lengths are given.
+// The sequences of a batch, in sorted order where lengths are given, in the steps of a call: step t
+// is its t-th, and length its number of them.
 class Sequences {
  public:
   explicit Sequences(const RecurrentShape& shape)
-      : view_(shape.lengths), T_(shape.T), N_(shape.N), reverse_(shape.reverse) {
-    total_ = T_ * N_;
-    if (!view_.length) return;
-    total_ = 0;
-    for (Index t = 0; t < view_.longest; ++t) total_ += view_.active[t];
+      : view_(shape.lengths),
+        T_(shape.T),
+        N_(shape.N),
+        first_(shape.first_step),
+        segment_(segment_steps(shape)),
+        reverse_(shape.reverse) {
+    steps_ = within(view_.length ? view_.longest : T_);
+    total_ = view_.length ? 0 : steps_ * N_;
+    for (Index t = 0; view_.length && t < steps_; ++t) total_ += active(t);
   }
-  Index steps() const { return view_.length ? view_.longest : T_; }
+  Index steps() const { return steps_; }
   Index total() const { return total_; }
   Index active(Index t) const {
-    if (t >= steps()) return 0;
-    return view_.length ? view_.active[t] : N_;
+    if (t >= steps_) return 0;
+    return view_.length ? view_.active[first_ + t] : N_;
   }
   Index index(Index sorted) const { return view_.order ? view_.order[sorted] : sorted; }
-  Index length(Index n) const { return view_.length ? view_.length[n] : T_; }
+  Index length(Index n) const { return within(whole_length(n)); }
+  // Of all T steps.
+  Index whole_length(Index n) const { return view_.length ? view_.length[n] : T_; }
   // Where step t of the run of sequence n lies in time, as a row of [T,N].
-  Index row(Index t, Index n) const { return (reverse_ ? length(n) - 1 - t : t) * N_ + n; }
+  Index row(Index t, Index n) const {
+    const Index step = first_ + t;
+    return (reverse_ ? whole_length(n) - 1 - step : step) * N_ + n;
+  }
 
  private:
+  // How many of the first `steps` steps of the run are the call's.
+  Index within(Index steps) const { return smaller(larger(steps - first_, 0), segment_); }
+
   LengthsView view_;
-  Index T_, N_, total_;
+  Index T_, N_, first_, segment_, steps_, total_;
   bool reverse_;
 };
 
@@ -177,11 +190,13 @@ template <class Real>
 inline void zero_row(Real* to, Index count) {
   std::memset(to, 0, std::size_t(count) * sizeof(Real));
 }
-// Zeros where sequence n is padded, in direction k of x, whose [K,T,N] rows are `stride` apart.
+// Zeros where sequence n is padded, in direction k of x, whose [K,T,N] rows are `stride` apart. Of
+// the segments of a run the first does it for all.
 template <class Real>
 inline void zero_padding(const RecurrentShape& s, const Sequences& sequences, Index k, Index n,
                          Real* x, Index stride, Index size) {
-  for (Index t = sequences.length(n); t < s.T; ++t) {
+  if (s.first_step > 0) return;
+  for (Index t = sequences.whole_length(n); t < s.T; ++t) {
     zero_row(x + ((k * s.T + t) * s.N + n) * stride, size);
   }
 }

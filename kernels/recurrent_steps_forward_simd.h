@@ -124,14 +124,12 @@ class StepsForward : Steps<S, Cell> {
     for (Index j = rows.begin; j < rows.end; ++j) {
       const Index n = sequences_.index(j), length = sequences_.length(n), H = shape_.H;
       if (args_.h_n) copy_row(args_.h_n + n * shape_.P, h(length, n), shape_.P);
-      for (Index t = length; t < shape_.T; ++t) {
-        zero_row(h(t + 1, n), shape_.P);
-        if (args_.y) zero_row(args_.y + (t * shape_.N + n) * y_stride_, shape_.P);
-      }
+      const Index steps = segment_steps(shape_);
+      for (Index t = length; t < steps; ++t) zero_row(h(t + 1, n), shape_.P);
+      if (args_.y) zero_padding(shape_, sequences_, 0, n, args_.y, y_stride_, shape_.P);
       if constexpr (Cell::has_cell) {
         if (args_.c_n) copy_row(args_.c_n + n * H, args_.c + (length * shape_.N + n) * H, H);
-        for (Index t = length; t < shape_.T; ++t)
-          zero_row(args_.c + ((t + 1) * shape_.N + n) * H, H);
+        for (Index t = length; t < steps; ++t) zero_row(args_.c + ((t + 1) * shape_.N + n) * H, H);
       }
     }
   }

@@ -367,7 +367,7 @@ class Steps {
     }
     if (c) copy_row(work + fields_.c, c + (t * shape_.N + n) * H, H);
     const RecurrentOptions& o = shape_.options;
-    const Index begin = shape_.N * P, step = t * shape_.N + n;
+    const Index begin = shape_.N * P, step = (shape_.first_step + t) * shape_.N + n;
     if (o.zoneout_h > 0) keep(o.zoneout_h, begin + step * P, work + fields_.keep_h, P);
     if (o.zoneout_c > 0) {
       keep(o.zoneout_c, begin + shape_.T * shape_.N * P + step * H, work + fields_.keep_c, H);

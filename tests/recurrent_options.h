@@ -41,7 +41,8 @@ inline Tensors run_options(const StepsProblem& p, const Tensors& x, bool twin = 
   const RecurrentWeights w{all[1], all[2], all[3],  all[4],  all[7],
                            all[8], all[9], all[10], all[11], all[12]};
   const CellOptions cell{p.options.clip,    p.options.zoneout_h, p.options.zoneout_c,
-                         p.options.dropout, p.reset_first,       p.coupled};
+                         p.options.dropout, p.reset_first,       p.coupled,
+                         p.recompute};
   const Lengths lengths = p.lengths.empty() ? Lengths() : Lengths(p.lengths);
   Random source(p.options.seed, p.options.stream);
   source.set_counter(p.options.counter);
@@ -111,6 +112,12 @@ inline std::vector<StepsProblem> option_problems() {
   add("rnn_tanh_all", Cell::tanh, all);
   all.zoneout_c = 0.3;
   add("lstm_all", Cell::lstm, all, 3, true, true);
+  for (const auto& [name, cell] : {std::pair{"lstm_recompute", Cell::lstm},
+                                   {"gru_recompute", Cell::gru},
+                                   {"rnn_tanh_recompute", Cell::tanh}}) {
+    add(name, cell, {});
+    list.back().recompute = true;
+  }
   return list;
 }
 

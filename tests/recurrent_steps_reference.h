@@ -25,6 +25,7 @@ struct StepsProblem {
   RecurrentOptions options = {};
   std::vector<std::int64_t> lengths = {};  // empty: all T
   bool coupled = false;                    // LSTM: f = 1 - i
+  bool recompute = false;                  // of the op alone
 
   std::int64_t P() const { return projection ? projection : H; }
   std::int64_t length(std::int64_t n) const { return lengths.empty() ? T : lengths[n]; }
