@@ -1,30 +1,45 @@
 #include "autograd/recurrent_op.h"
 
+#include <string_view>
+
 namespace unroll::detail {
 namespace {
 
-void require_shape(const char* op, const std::string& what, const Tensor& x, const Shape& shape) {
-  if (x && !(x.shape() == shape))
-    fail(op, what + " is " + to_string(x.shape()) + " but must be " + to_string(shape));
-}
+// Checks operands of run r by their names, which are put together only for a message.
+struct OperandCheck {
+  const char* op;
+  int r;
+
+  std::string name(const char* what) const {
+    return std::string(what) + (r == 1 ? "_reverse" : "");
+  }
+  void shape(const char* what, const Tensor& x, const Shape& shape) const {
+    if (x && !(x.shape() == shape))
+      fail(op, name(what) + " is " + to_string(x.shape()) + " but must be " + to_string(shape));
+  }
+};
 
 // Options of the LSTM: their parameters, and that both runs have them or neither.
-void require_extra(const char* op, const RecurrentInputs& in, int r, std::int64_t H) {
-  const RunInputs& run = in.run[r];
-  const std::string suffix = r == 1 ? "_reverse" : "";
+void require_extra(const OperandCheck& check, const RunInputs& run, std::int64_t H) {
   const std::int64_t rows = 4 * H;
-  require_shape(op, "weight_hr" + suffix, run.w_hr, {run.state_width(), H});
-  require_shape(op, "weight_peephole" + suffix, run.peephole, {3, H});
-  require_shape(op, "norm_ih" + suffix, run.norm_ih, {rows});
-  require_shape(op, "norm_hh" + suffix, run.norm_hh, {rows});
-  require_shape(op, "norm_c" + suffix, run.norm_c, {H});
-  require_shape(op, "norm_c_bias" + suffix, run.norm_c_bias, {H});
+  check.shape("weight_hr", run.w_hr, {run.state_width(), H});
+  check.shape("weight_peephole", run.peephole, {3, H});
+  check.shape("norm_ih", run.norm_ih, {rows});
+  check.shape("norm_hh", run.norm_hh, {rows});
+  check.shape("norm_c", run.norm_c, {H});
+  check.shape("norm_c_bias", run.norm_c_bias, {H});
   const bool norm = bool(run.norm_ih);
   if (bool(run.norm_hh) != norm || bool(run.norm_c) != norm || bool(run.norm_c_bias) != norm)
-    fail(op, "layer norm" + suffix + " needs norm_ih, norm_hh, norm_c and norm_c_bias together");
+    fail(check.op,
+         check.name("layer norm") + " needs norm_ih, norm_hh, norm_c and norm_c_bias together");
   if (!run.w_hr && run.state_width() != H)
-    fail(op, "weight_hh" + suffix + " is " + to_string(run.w_hh.shape()) + " but must be [" +
-                 std::to_string(rows) + "," + std::to_string(H) + "] without a weight_hr");
+    fail(check.op, check.name("weight_hh") + " is " + to_string(run.w_hh.shape()) +
+                       " but must be [" + std::to_string(rows) + "," + std::to_string(H) +
+                       "] without a weight_hr");
+}
+
+bool starts_with(const char* op, std::string_view family) {
+  return std::string_view(op).substr(0, family.size()) == family;
 }
 
 void require_none_extra(const char* op, const RunInputs& run) {
@@ -42,16 +57,15 @@ LayerOptions layer_options(const char* op, const CellOptions& cell, const Random
       fail(op,
            std::string(what) + " is " + std::to_string(rate) + ", not in [0,1" + (one ? "]" : ")"));
   };
-  const std::string family = op;
   require_rate("zoneout_h", cell.zoneout_h, true);
   require_rate("zoneout_c", cell.zoneout_c, true);
   require_rate("recurrent dropout", cell.dropout, false);
   if (!(cell.clip >= 0)) fail(op, "clip is " + std::to_string(cell.clip) + ", not at least 0");
-  if (cell.zoneout_c > 0 && family.rfind("lstm", 0) != 0)
+  if (cell.zoneout_c > 0 && !starts_with(op, "lstm"))
     fail(op, "zoneout_c is " + std::to_string(cell.zoneout_c) + ", but there is no cell state");
-  if (cell.reset_first && family.rfind("gru", 0) != 0)
+  if (cell.reset_first && !starts_with(op, "gru"))
     fail(op, "reset_first is set, but there is no reset gate");
-  if (cell.coupled && family.rfind("lstm", 0) != 0)
+  if (cell.coupled && !starts_with(op, "lstm"))
     fail(op, "coupled is set, but there is no forget gate");
   const bool draws = random && (cell.zoneout_h > 0 || cell.zoneout_c > 0 || cell.dropout > 0);
   LayerOptions options{.cell = {.clip = cell.clip,
@@ -103,15 +117,15 @@ RecurrentShape recurrent_shape(const char* op, const RecurrentInputs& in, int ga
   if (T < 1) fail(op, "x is " + to_string(in.x.shape()) + ": a sequence needs at least one step");
   for (int r = 0; r < in.runs; r++) {
     const RunInputs& run = in.run[r];
-    const std::string suffix = r == 1 ? "_reverse" : "";
-    require_shape(op, "weight_hh" + suffix, run.w_hh, {rows, P});
-    require_shape(op, "weight_ih" + suffix, run.w_ih, {rows, I});
-    require_shape(op, "bias_ih" + suffix, run.b_ih, {rows});
-    require_shape(op, "bias_hh" + suffix, run.b_hh, {rows});
-    require_shape(op, "h_0" + suffix, run.h0, {N, P});
-    if (has_cell) require_shape(op, "c_0" + suffix, run.c0, {N, H});
+    const OperandCheck check{op, r};
+    check.shape("weight_hh", run.w_hh, {rows, P});
+    check.shape("weight_ih", run.w_ih, {rows, I});
+    check.shape("bias_ih", run.b_ih, {rows});
+    check.shape("bias_hh", run.b_hh, {rows});
+    check.shape("h_0", run.h0, {N, P});
+    if (has_cell) check.shape("c_0", run.c0, {N, H});
     if (has_cell)
-      require_extra(op, in, r, H);
+      require_extra(check, run, H);
     else
       require_none_extra(op, run);
   }
