@@ -13,8 +13,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 
+#include "autograd/recurrent_packed.h"
 #include "autograd/recurrent_recompute.h"
 #include "autograd/recurrent_twin.h"
 #include "kernels/lstm.h"
@@ -47,6 +49,20 @@ namespace unroll::detail {
   static void push(Device device, const Shape& s, const Push<Real>& args) {       \
     UNROLL_ON_DEVICE(device, stem##_pushforward<Real>(s, args));                  \
   }
+
+/// Calls run(r) for each run of a layer, side by side where that is faster. run must not throw.
+template <class Run>
+void for_runs(int runs, bool side_by_side, const Run& run) {
+#ifdef _OPENMP
+  if (runs == 2 && side_by_side) {
+#pragma omp parallel for num_threads(2) schedule(static, 1)
+    for (int r = 0; r < 2; r++) run(r);
+    return;
+  }
+#endif
+  (void)side_by_side;
+  for (int r = 0; r < runs; r++) run(r);
+}
 
 template <class Family>
 struct RecurrentRule {
@@ -90,10 +106,10 @@ struct RecurrentRule {
     return s;
   }
 
-  /// Runs the kernel of one run: sets the state after it and its part of y, which of the only run
-  /// may be undefined and is then a view of h; keeps what the sweeps need.
+  /// Runs the kernel of each run: sets the states after them and y, which of an only run may be
+  /// undefined and is then a view of h; keeps what the sweeps need.
   template <class Real>
-  void forward_fused(int r, RecurrentOutputs& out, bool recording);
+  void forward_fused(RecurrentOutputs& out, bool recording);
 
   void pull(Pullback& s) const {
     if (is_recording()) return pull_twin(s);
@@ -148,6 +164,26 @@ struct RecurrentRule {
 
   // ---- By the kernels
 
+  // A kernel call, ready to go, and what must live as long.
+  template <class Args>
+  struct Call {
+    typename Family::Shape space;
+    RecurrentSizes sizes;
+    Args args{};
+    Tensor dh_n, dc_n;
+    std::optional<Scratch> scratch;
+    std::optional<PackedWeights> packed;
+  };
+  template <class Real, class Args>
+  static void take_scratch(Call<Args>& call, std::int64_t size) {
+    call.scratch.emplace(static_cast<std::size_t>(size) * sizeof(Real));
+    call.args.scratch = static_cast<Real*>(call.scratch->data());
+  }
+
+  template <class Real>
+  void prepare_forward(int r, RecurrentOutputs& out, bool saving,
+                       Call<typename Family::template Forward<Real>>& call);
+
   // The leading axis of directions of a sweep: 0 axes or one.
   struct Directions {
     std::int64_t K = 1;
@@ -171,34 +207,46 @@ struct RecurrentRule {
     Pullback::Target targets[RecurrentInputs::most] = {};
     for (int i = 0; i < in.count(); i++)
       if (s.wants(i)) targets[i] = s.target(i, directions(in[i].shape()), in.x.dtype());
-    for (int r = 0; r < in.runs; r++) {
-      pull_run<Real>(r, directions.K, s, dy, targets);
-      targets[0].beta = 1;  // a second run adds its part of dx
+    // Side by side, the second run has a dx of its own; else it adds to that of the first.
+    const bool together = side_by_side<Real>(directions.K);
+    Pullback::Target dx[2] = {targets[0], targets[0]};
+    dx[1].beta = 1;
+    if (together && dx[1].tensor) {
+      dx[1] = {empty(dx[0].tensor.shape(), in.x.dtype(), in.x.device()), 0};
     }
+    Call<typename Family::template Pull<Real>> calls[2];
+    for (int r = 0; r < in.runs; r++) {
+      prepare_pull<Real>(r, directions.K, s, dy, dx[r], targets + 1 + r * RunInputs::count,
+                         calls[r]);
+    }
+    run_calls<Real>(calls, together, &RecurrentSizes::pullback_scratch, [&](const auto& call) {
+      Family::template pull<Real>(in.x.device(), call.space, call.args);
+    });
     for (int i = 0; i < in.count(); i++)
       if (targets[i].tensor) s.add(i, targets[i].tensor);
+    if (together && dx[1].tensor) s.add(0, dx[1].tensor);
   }
 
   template <class Real>
-  void pull_run(int r, std::int64_t K, const Pullback& s, const Tensor& dy,
-                Pullback::Target* targets) const {
-    const auto space = shape(r, K);
-    const Tensor dh_n = dense(s.cotangent(last(r)));
-    const Tensor dc_n = has_cell ? dense(s.cotangent(last(r) + 1)) : Tensor();
-    typename Family::template Pull<Real> args{};
+  void prepare_pull(int r, std::int64_t K, const Pullback& s, const Tensor& dy,
+                    const Pullback::Target& dx, const Pullback::Target* own,
+                    Call<typename Family::template Pull<Real>>& call) const {
+    call.space = shape(r, K);
+    call.dh_n = dense(s.cotangent(last(r)));
+    if (has_cell) call.dc_n = dense(s.cotangent(last(r) + 1));
+    auto& args = call.args;
     set_operands<Real>(r, args);
     args.dy = dy ? dy.data<Real>() + r * width(r) : nullptr;
     args.dy_stride = in.runs * width(r);
-    args.dh_n = data_or_null<Real>(dh_n);
-    if constexpr (has_cell) args.dc_n = data_or_null<Real>(dc_n);
+    args.dh_n = data_or_null<Real>(call.dh_n);
+    if constexpr (has_cell) args.dc_n = data_or_null<Real>(call.dc_n);
 
-    const auto place = [](Pullback::Target& target, Real*& pointer, Real& beta) {
+    const auto place = [](Pullback::Target target, Real*& pointer, Real& beta) {
       if (!target.tensor) return;
       pointer = target.tensor.template mutable_data<Real>();
       beta = static_cast<Real>(target.beta);
     };
-    Pullback::Target* const own = targets + 1 + r * RunInputs::count;
-    place(targets[0], args.dx, args.beta_dx);
+    place(dx, args.dx, args.beta_dx);
     place(own[0], args.dh0, args.beta_dh0);
     if constexpr (has_cell) place(own[1], args.dc0, args.beta_dc0);
     place(own[2], args.dw_ih, args.beta_dw_ih);
@@ -213,12 +261,29 @@ struct RecurrentRule {
       place(own[10], args.d_extra.norm_c, args.beta_extra.norm_c);
       place(own[11], args.d_extra.norm_c_bias, args.beta_extra.norm_c_bias);
     }
+  }
 
-    if (options.recompute) return segments<Real>(r, space).pull(args);
-    set_states<Real>(r, args);
-    const Scratch scratch(Family::template sizes<Real>(space).pullback_scratch * sizeof(Real));
-    args.scratch = static_cast<Real*>(scratch.data());
-    Family::template pull<Real>(in.x.device(), space, args);
+  // A sweep's kernel for each run, or its segments one after the other.
+  template <class Real, class Args, class Kernel>
+  void run_calls(Call<Args> (&calls)[2], bool together, std::int64_t RecurrentSizes::*scratch,
+                 const Kernel& kernel) const {
+    for (int r = 0; r < in.runs; r++) {
+      if (options.recompute) {
+        segments<Real>(r, calls[r].space).sweep(calls[r].args);
+        continue;
+      }
+      set_states<Real>(r, calls[r].args);
+      take_scratch<Real>(calls[r], Family::template sizes<Real>(calls[r].space).*scratch);
+    }
+    if (options.recompute) return;
+    for_runs(in.runs, together, [&](int r) { kernel(calls[r]); });
+  }
+
+  // Whether the runs of a sweep in K directions go side by side.
+  template <class Real>
+  bool side_by_side(std::int64_t K) const {
+    return in.runs == 2 && !options.recompute &&
+           Family::template sizes<Real>(shape(0, K)).side_by_side;
   }
 
   template <class Real>
@@ -230,18 +295,29 @@ struct RecurrentRule {
     const auto space = shape(0);
     const Tensor dx = dense(s.tangent(0));
     Tensor dy = empty(directions({space.T, space.N, in.runs * width(0)}), in.x.dtype());
-    for (int r = 0; r < in.runs; r++) push_run<Real>(r, directions, s, dx, dy);
+    Call<typename Family::template Push<Real>> calls[2];
+    Tensor v[2][RunInputs::count];
+    for (int r = 0; r < in.runs; r++) {
+      for (int i = 0; i < RunInputs::count; i++)
+        v[r][i] = dense(s.tangent(1 + r * RunInputs::count + i));
+      prepare_push<Real>(r, directions, dx, v[r], dy, calls[r]);
+    }
+    run_calls<Real>(calls, side_by_side<Real>(directions.K), &RecurrentSizes::pushforward_scratch,
+                    [&](const auto& call) {
+                      Family::template push<Real>(in.x.device(), call.space, call.args);
+                    });
     s.set(0, dy);
+    for (int r = 0; r < in.runs; r++) {
+      s.set(last(r), calls[r].dh_n);
+      if (has_cell) s.set(last(r) + 1, calls[r].dc_n);
+    }
   }
 
   template <class Real>
-  void push_run(int r, const Directions& directions, Pushforward& s, const Tensor& dx,
-                Tensor& dy) const {
-    const auto space = shape(r, directions.K);
-    Tensor v[RunInputs::count];
-    for (int i = 0; i < RunInputs::count; i++)
-      v[i] = dense(s.tangent(1 + r * RunInputs::count + i));
-    typename Family::template Push<Real> args{};
+  void prepare_push(int r, const Directions& directions, const Tensor& dx, const Tensor* v,
+                    Tensor& dy, Call<typename Family::template Push<Real>>& call) const {
+    call.space = shape(r, directions.K);
+    auto& args = call.args;
     set_operands<Real>(r, args);
     args.dx = data_or_null<Real>(dx);
     args.dh0 = data_or_null<Real>(v[0]);
@@ -254,25 +330,12 @@ struct RecurrentRule {
 
     args.dy = dy.mutable_data<Real>() + r * width(r);
     args.dy_stride = in.runs * width(r);
-    Tensor dh_n = empty(directions({space.N, width(r)}), in.x.dtype()), dc_n;
-    args.dh_n = dh_n.mutable_data<Real>();
+    call.dh_n = empty(directions({call.space.N, width(r)}), in.x.dtype());
+    args.dh_n = call.dh_n.template mutable_data<Real>();
     if constexpr (has_cell) {
-      dc_n = empty(directions({space.N, space.H}), in.x.dtype());
-      args.dc_n = dc_n.mutable_data<Real>();
+      call.dc_n = empty(directions({call.space.N, call.space.H}), in.x.dtype());
+      args.dc_n = call.dc_n.template mutable_data<Real>();
     }
-    run_push<Real>(r, space, args);
-    s.set(last(r), dh_n);
-    if (has_cell) s.set(last(r) + 1, dc_n);
-  }
-
-  template <class Real>
-  void run_push(int r, const typename Family::Shape& space,
-                typename Family::template Push<Real>& args) const {
-    if (options.recompute) return segments<Real>(r, space).push(args);
-    set_states<Real>(r, args);
-    const Scratch scratch(Family::template sizes<Real>(space).pushforward_scratch * sizeof(Real));
-    args.scratch = static_cast<Real*>(scratch.data());
-    Family::template push<Real>(in.x.device(), space, args);
   }
 
   template <class Real>
@@ -321,18 +384,37 @@ Tensor states_from(const Tensor& first, const RecurrentShape& shape, std::int64_
 
 template <class Family>
 template <class Real>
-void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool recording) {
-  const auto space = shape(r);
+void RecurrentRule<Family>::forward_fused(RecurrentOutputs& out, bool recording) {
+  const bool saving = recording && !options.recompute;
+  Call<typename Family::template Forward<Real>> calls[2];
+  for (int r = 0; r < in.runs; r++) prepare_forward<Real>(r, out, saving, calls[r]);
+  for_runs(in.runs, calls[0].sizes.side_by_side, [&](int r) {
+    Family::template forward<Real>(in.x.device(), calls[r].space, calls[r].args);
+  });
+  for (const auto& call : calls)
+    if (call.packed) call.packed->keep();
+  if (!out.y) out.y = view::slice(kept[0].h, 0, 1, calls[0].space.T + 1);
+  if (!recording || saving) return;
+  for (int r = 0; r < in.runs; r++) {
+    kept[r].h = states_at_starts(kept[r].h, calls[r].space);
+    if (has_cell) kept[r].c = states_at_starts(kept[r].c, calls[r].space);
+  }
+}
+
+template <class Family>
+template <class Real>
+void RecurrentRule<Family>::prepare_forward(int r, RecurrentOutputs& out, bool saving,
+                                            Call<typename Family::template Forward<Real>>& call) {
   const RunInputs& run = in.run[r];
+  const auto space = call.space = shape(r);
   const Dtype dtype = in.x.dtype();
   const Device device = in.x.device();
-  const RecurrentSizes sizes = Family::template sizes<Real>(space);
-  const bool saving = recording && !options.recompute;
+  call.sizes = Family::template sizes<Real>(space);
   kept[r].h = states_from(run.h0, space, width(r), dtype, device);
   if (has_cell) kept[r].c = states_from(run.c0, space, space.H, dtype, device);
-  if (saving && sizes.saved) kept[r].saved = empty({sizes.saved}, dtype, device);
+  if (saving && call.sizes.saved) kept[r].saved = empty({call.sizes.saved}, dtype, device);
   out.last[r].h = empty({space.N, width(r)}, dtype, device);
-  auto args = operands<Real>(r);
+  auto& args = call.args = operands<Real>(r);
   args.h = kept[r].h.template mutable_data<Real>();
   args.h_n = out.last[r].h.template mutable_data<Real>();
   if (out.y) args.y = out.y.mutable_data<Real>() + r * width(r);
@@ -343,13 +425,10 @@ void RecurrentRule<Family>::forward_fused(int r, RecurrentOutputs& out, bool rec
     args.c_n = out.last[r].c.template mutable_data<Real>();
   }
   if (kept[r].saved) args.saved = kept[r].saved.template mutable_data<Real>();
-  const Scratch scratch(sizes.forward_scratch * sizeof(Real));
-  args.scratch = static_cast<Real*>(scratch.data());
-  Family::template forward<Real>(device, space, args);
-  if (!out.y) out.y = view::slice(kept[r].h, 0, 1, space.T + 1);
-  if (!recording || saving) return;
-  kept[r].h = states_at_starts(kept[r].h, space);
-  if (has_cell) kept[r].c = states_at_starts(kept[r].c, space);
+  take_scratch<Real>(call, call.sizes.forward_scratch);
+  // While recording, weights are about to change.
+  if (!is_recording() && call.sizes.packed)
+    call.packed.emplace(run, Family::gates, space, call.sizes).give(args);
 }
 
 /// Checks, allocates, runs the forward kernel of each run and records.
@@ -367,9 +446,7 @@ RecurrentOutputs run_recurrent(RecurrentInputs in, const Lengths& lengths,
   RecurrentOutputs out;
   if (runs > 1 || rule.in.reverse)
     out.y = empty({space.T, space.N, runs * rule.width(0)}, dtype, rule.in.x.device());
-  with_real(dtype, [&](auto type) {
-    for (int r = 0; r < runs; r++) rule.template forward_fused<decltype(type)>(r, out, recording);
-  });
+  with_real(dtype, [&](auto type) { rule.template forward_fused<decltype(type)>(out, recording); });
   if (recording) {
     const Tensor* inputs[RecurrentInputs::most];
     for (int i = 0; i < rule.in.count(); i++) inputs[i] = &rule.in[i];

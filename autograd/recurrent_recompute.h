@@ -3,7 +3,7 @@
 // runs its own. Private to autograd/recurrent_op.h.
 //
 //   Segments<Family, Real> segments(device, shape, operands, starts);
-//   segments.pull(args);      // as Family::pull(device, shape, args), without h, c and saved
+//   segments.sweep(args);     // as Family::pull(device, shape, args), without h, c and saved
 //
 // A sweep carries its cotangents or tangents of the states from segment to segment, so that all
 // results but the gradients of the parameters, whose sums begin anew, are the same bits.
@@ -61,11 +61,12 @@ class Segments {
         c_(c),
         width_(h.shape()[2]),
         each_(steps_of_segment(shape)),
+        packed_(Family::template sizes<Real>(segment(0)).packed * sizeof(Real)),
         h_states_((each_ + 1) * shape.N * width_ * sizeof(Real)),
         c_states_(c ? (each_ + 1) * shape.N * shape.H * sizeof(Real) : 0),
         carry_(4 * state_size(std::max(width_, shape.H)) * sizeof(Real)) {}
 
-  void pull(Pull args) const {
+  void sweep(Pull args) const {
     const Pull whole = args;
     const std::int64_t last = count_of_segments(shape_) - 1;
     for (std::int64_t i = last; i >= 0; i--) {
@@ -80,11 +81,11 @@ class Segments {
         args.dc0 = i > 0 ? carry(i, 1) : whole.dc0;
         args.beta_dc0 = i > 0 ? Real(0) : whole.beta_dc0;
       }
-      run(i, args, &RecurrentSizes::pullback_scratch, Family::template pull<Real>);
+      run(i, i == last, args, &RecurrentSizes::pullback_scratch, Family::template pull<Real>);
     }
   }
 
-  void push(Push args) const {
+  void sweep(Push args) const {
     const Push whole = args;
     const std::int64_t last = count_of_segments(shape_) - 1;
     for (std::int64_t i = 0; i <= last; i++) {
@@ -94,7 +95,7 @@ class Segments {
       }
       args.dh_n = i < last ? carry(i + 1, 0) : whole.dh_n;
       if constexpr (Family::has_cell) args.dc_n = i < last ? carry(i + 1, 1) : whole.dc_n;
-      run(i, args, &RecurrentSizes::pushforward_scratch, Family::template push<Real>);
+      run(i, i == 0, args, &RecurrentSizes::pushforward_scratch, Family::template push<Real>);
     }
   }
 
@@ -122,9 +123,9 @@ class Segments {
     return s;
   }
 
-  // The forward pass of segment i, then a sweep's kernel.
+  // The forward pass of segment i, then a sweep's kernel. The first of a sweep packs the weights.
   template <class Args, class Kernel>
-  void run(std::int64_t i, Args& args, std::int64_t RecurrentSizes::*sweep_scratch,
+  void run(std::int64_t i, bool first, Args& args, std::int64_t RecurrentSizes::*sweep_scratch,
            const Kernel& kernel) const {
     const Shape space = segment(i);
     const RecurrentSizes sizes = Family::template sizes<Real>(space);
@@ -134,6 +135,8 @@ class Segments {
     forward.h = first_of(h_states_, h_, i);
     forward.saved = static_cast<Real*>(saved.data());
     forward.scratch = args.scratch = static_cast<Real*>(scratch.data());
+    forward.packed = static_cast<Real*>(packed_.data());
+    forward.packs = first;
     args.h = forward.h;
     args.saved = forward.saved;
     if constexpr (Family::has_cell) args.c = forward.c = first_of(c_states_, c_, i);
@@ -154,7 +157,7 @@ class Segments {
   const Forward operands_;
   const Tensor h_, c_;
   const std::int64_t width_, each_;
-  const Scratch h_states_, c_states_, carry_;
+  const Scratch packed_, h_states_, c_states_, carry_;
 };
 
 }  // namespace unroll::detail

@@ -1,6 +1,6 @@
 #include "capi/handles.h"
 #include "core/blob.h"
-#include "core/view.h"
+#include "core/derived.h"
 
 using namespace unroll;
 using namespace unroll::capi;
@@ -40,7 +40,7 @@ unroll_status unroll_tensor_copy(const unroll_tensor* tensor, int dtype, unroll_
 unroll_status unroll_tensor_alias(const unroll_tensor* tensor, unroll_tensor** out) {
   return guarded([&] {
     const Tensor& x = the("tensor_alias", tensor);
-    *out = handle(view::strided(x, x.shape(), x.strides(), 0));
+    *out = handle(lend(x));
   });
 }
 

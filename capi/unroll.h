@@ -106,7 +106,10 @@ UNROLL_C_API unroll_status unroll_tensor_copy(const unroll_tensor* tensor, int d
                                               unroll_tensor** out);
 /** Another tensor over the same elements. To a tape it is not `tensor`, so that derivatives with
  * respect to one are not those of the other; and its data stays where it is: parameters move when
- * others are added. */
+ * others are added. As long as it lives, the elements may be written through an address that was
+ * got before: without one, ask unroll_tensor_mutable_data for it again after each call that reads
+ * them.
+ */
 UNROLL_C_API unroll_status unroll_tensor_alias(const unroll_tensor* tensor, unroll_tensor** out);
 /** Lets go of the handle; NULL is fine. */
 UNROLL_C_API void unroll_tensor_release(unroll_tensor* tensor);
@@ -241,7 +244,7 @@ UNROLL_C_API unroll_status unroll_dropout(const unroll_tensor* x, double p, unro
  *     zoneout_c 0, coupled 0, proj_size 0, peephole 0, layer_norm 0; GRU: reset_first 0
  *   recurrent layers: num_layers 1, bidirectional 0, batch_first 0, dropout 0 (between layers),
  *     variational 0 (its mask is the same at all steps), recompute 0 (keeps no gates for the
- *     sweeps: less memory between the passes, about a quarter more time)
+ *     sweeps, each of which runs the forward pass anew: a quarter of the memory in between)
  *   multihead: add_bias_kv 0, add_zero_attn 0, kdim, vdim (inputs), batch_first 0, dropout 0
  *   bahdanau and luong: keys (inputs), the features of k */
 UNROLL_C_API unroll_status unroll_layer_create(unroll_parameters* parameters, const char* kind,

@@ -79,6 +79,7 @@ void destroy(TensorNode* node) noexcept {
   const std::size_t bytes = node->bytes;
   const std::unique_ptr<Foreign> foreign(node->foreign);
   if (foreign && foreign->release) foreign->release();
+  if (node->derived) destroy(node->derived);
   node->~TensorNode();
   memory::deallocate(node, bytes);
   if (storage != node && storage->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)

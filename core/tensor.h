@@ -36,6 +36,10 @@ struct Foreign {
   bool read_only = false;
 };
 
+/// What is kept with a storage because it was made of its elements (core/derived.h).
+struct Derived;
+void destroy(Derived* derived) noexcept;
+
 /// A tensor's one allocation: this header, then (for fresh tensors) the elements, 64-byte aligned.
 /// A view's node owns a count on the node whose allocation holds the elements.
 struct TensorNode {
@@ -51,7 +55,8 @@ struct TensorNode {
   Dtype dtype;
   Device device;
   Shape shape, strides;
-  Foreign* foreign = nullptr;  // of a storage whose elements lie elsewhere
+  Foreign* foreign = nullptr;  // of a storage whose elements lie elsewhere; of a lent view
+  Derived* derived = nullptr;  // of a storage
 };
 
 void destroy(TensorNode* node) noexcept;

@@ -33,11 +33,15 @@ UNROLL_SIMD_FN GruGates<S> load_gates(const typename S::Real* p) {
 }
 
 // h before the step.
+template <class Args>
+inline auto* state_at(const GruShape& shape, const Args& args, const CellPlace& place) {
+  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
+  return args.h + (place.t * shape.N + place.n) * stride + place.unit;
+}
 template <class S, class Args>
 UNROLL_SIMD_FN typename S::Vec state_before(const GruShape& shape, const Args& args,
                                             const CellPlace& place) {
-  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
-  return load_part<S>(args.h + (place.t * shape.N + place.n) * stride + place.unit, place.count);
+  return load_part<S>(state_at(shape, args, place), place.count);
 }
 
 template <class S>
@@ -87,6 +91,9 @@ struct PullbackCell {
     S::store(d_gates + 3 * L, d.pre.n_h);
     return d.h_before;
   }
+  static void prefetch(const GruShape& shape, const Args& args, const CellPlace& place) {
+    __builtin_prefetch(state_at(shape, args, place));
+  }
   static void finish(const GruShape&, const Args&, Index, const Real*) {}
 };
 
@@ -131,13 +138,17 @@ GruSizes gru_sizes(const GruShape& shape) noexcept {
     return {.saved = saved_size(all),
             .forward_scratch = GeneralForward<Real>::scratch_size(all),
             .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
-            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all),
+            .side_by_side = GeneralForward<Real>::side_by_side(all)};
   }
   using G = Groups<Simd<Real>, GruLayout>;
   return {.saved = Sequences(shape).total() * G::count(shape.H) * G::row,
           .forward_scratch = Forward<Real>::scratch_size(shape),
           .pullback_scratch = Pullback<Real>::scratch_size(shape),
-          .pushforward_scratch = Pushforward<Real>::scratch_size(shape)};
+          .pushforward_scratch = Pushforward<Real>::scratch_size(shape),
+          .side_by_side = Forward<Real>::side_by_side(shape),
+          .packed = Forward<Real>::packed_size(shape),
+          .layout = Forward<Real>::layout(shape)};
 }
 
 template <class Real>

@@ -47,6 +47,8 @@ struct GruForward {
   Real* h_n = nullptr;         // [N,H] after the run's last step, or null if not wanted
   Real* saved = nullptr;       // gru_sizes().saved, or null in inference
   Real* scratch;               // gru_sizes().forward_scratch
+  Real* packed = nullptr;      // gru_sizes().packed, or null for a place in scratch
+  bool packs = true;           // false: packed holds what another call with these weights left
 };
 
 // Cotangents of the outputs -> cotangents of the inputs, in K directions. A null cotangent is zero;

@@ -97,6 +97,10 @@ struct PullbackCell {
     return S::zero();
   }
 
+  UNROLL_SIMD_FN void prefetch(const LstmShape& shape, const Args& args, const CellPlace& place) {
+    __builtin_prefetch(cell_at<S>(shape, args, place, place.t));
+  }
+
   static void finish(const LstmShape& shape, const Args& args, Index kn, const Real* dc) {
     if (args.dc0) blend_row<S>(args.dc0 + kn * shape.H, dc, args.beta_dc0, shape.H);
   }
@@ -155,13 +159,17 @@ LstmSizes lstm_sizes(const LstmShape& shape) noexcept {
     return {.saved = saved_size(all),
             .forward_scratch = GeneralForward<Real>::scratch_size(all),
             .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
-            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all),
+            .side_by_side = GeneralForward<Real>::side_by_side(all)};
   }
   using G = Groups<Simd<Real>, LstmLayout>;
   return {.saved = Sequences(shape).total() * G::count(shape.H) * G::row,
           .forward_scratch = Forward<Real>::scratch_size(shape),
           .pullback_scratch = Pullback<Real>::scratch_size(shape),
-          .pushforward_scratch = Pushforward<Real>::scratch_size(shape)};
+          .pushforward_scratch = Pushforward<Real>::scratch_size(shape),
+          .side_by_side = Forward<Real>::side_by_side(shape),
+          .packed = Forward<Real>::packed_size(shape),
+          .layout = Forward<Real>::layout(shape)};
 }
 
 template <class Real>

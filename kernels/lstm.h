@@ -66,6 +66,8 @@ struct LstmForward {
   Real* c_n = nullptr;        // [N,H] after the run's last step, or null if not wanted
   Real* saved = nullptr;      // lstm_sizes().saved, or null in inference
   Real* scratch;              // lstm_sizes().forward_scratch
+  Real* packed = nullptr;     // lstm_sizes().packed, or null for a place in scratch
+  bool packs = true;          // false: packed holds what another call with these weights left
 };
 
 // Cotangents of the outputs -> cotangents of the inputs, in K directions. A null cotangent is zero;

@@ -87,6 +87,13 @@ UNROLL_HOST_DEVICE std::uint64_t mask_draws(const RecurrentShape& s, std::int64_
 struct RecurrentSizes {
   std::int64_t saved;  // kept from the forward pass for the other two; may be 0
   std::int64_t forward_scratch, pullback_scratch, pushforward_scratch;
+  // Two runs of this shape are done sooner side by side, each by one thread, than one after the
+  // other. This alone depends on the number of threads.
+  bool side_by_side = false;
+  // The weights and biases packed as the forward pass reads them, which other calls with the same
+  // may reuse where I, H and the layout are the same; 0: it packs them in scratch in every call.
+  std::int64_t packed = 0;
+  int layout = 0;
 };
 
 // Math policy for formulas on one number; Simd in kernels/simd.h is the policy for vectors.

@@ -7,7 +7,8 @@
 // The steps run in chunks: dg of one chunk is kept, so that the weights' products have a long sum
 // and still find it in the second cache. K directions are K rows per sequence; row = sorted
 // sequence * K + direction, so the rows of a step come first among all rows. In the recurrence
-// threads own rows; in the weights they own parts of the result. Sums over rows run in one order.
+// threads own rows or hidden units, in the inputs rows of the chunk, in the weights parts of the
+// result. Sums over rows run in one order. In the tail of H the gates are kept dense.
 #pragma once
 
 #include "kernels/recurrent_forward_simd.h"
@@ -15,15 +16,16 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-// Elements of gates in a chunk: about what the second cache holds. Fewer rows would leave the
-// weights' sums short, more would not help.
+// Elements of gates in a chunk: about what the second cache holds. Fewer rows than the least would
+// read and write the gradients of the weights too often, more than the most would not help.
 inline constexpr Index chunk_elements = Index(1) << 18;
-inline constexpr Index least_chunk_rows = 256, most_chunk_rows = 2048;
+inline constexpr Index least_chunk_rows = 512, most_chunk_rows = 2048;
 
 // Cell: struct {
 //   static Vec step(shape, args, CellPlace, saved, dh, dc, d_gates): the cotangent of h[t] that
 //   does
 //       not come through the weights (if Layout::carries_state), d_gates written
+//   static void prefetch(shape, args, CellPlace): what a step will read of its own
 //   static void start(...), finish(...) };
 // dc is the carried cotangent of c (lanes numbers), for the cells that have one.
 template <class S, class Layout, class Cell, class Shape, class Args>
@@ -73,26 +75,53 @@ class RecurrentPullback {
         saved_(saved),
         dy_stride_(args.dy_stride ? args.dy_stride : shape.H),
         parts_(parts(shape)),
-        w_ih_(args.scratch + parts_.w_ih, G::count(shape.H) * G::window, shape.I),
-        w_hh_(args.scratch + parts_.w_hh, G::count(shape.H) * G::window, shape.H),
+        plan_(plan_recurrence(shape.N * shape.K, pieces(shape, ColumnPanels<S>::two),
+                              sequences_.steps(),
+                              2 * shape.K * gate_products(shape, Layout::gates))),
+        w_ih_(args.scratch + parts_.w_ih, window_sum(shape), shape.I, ColumnPanels<S>::two),
+        w_hh_(args.scratch + parts_.w_hh, window_sum(shape), shape.H, panel_width()),
         weights_(shape, args, sequences_, args.scratch + parts_.gates, parts_.gate_rows * G::row,
                  args.scratch + parts_.weights, chunk_capacity(shape)) {}
 
   void run() {
-    const Index macs =
-        2 * sequences_.total() * shape_.K * (shape_.I + shape_.H) * shape_.H * Layout::gates;
-    run_team(useful_threads(shape_.N * shape_.K, double(macs)), [this](const Team& team) {
+    run_team(plan_.threads, [this](const Team& team) {
       if (args_.dx) pack(w_ih_, args_.w_ih, shape_.I, Layout::input_slots, team);
       pack(w_hh_, args_.w_hh, shape_.H, Layout::hidden_slots, team);
+      const RowRange own = rows_of(team, sequences_, shape_.N, shape_.K);
+      start(own);
       team.barrier();
-      const RowRange mine = rows_of(team, sequences_, shape_.N, shape_.K);
-      start(mine);
+      const Index panels = w_hh_.count();
+      Share mine{own, {0, panels}, {0, 1, nullptr}};
+      if (plan_.by_units) mine = {{0, shape_.N * shape_.K}, part_of(team, panels), team};
       chunks(mine, team);
-      finish(mine);
+      finish(mine, own);
     });
   }
 
  private:
+  // What a thread does of a step: rows, panels of w_hh - and so hidden units -, and those whom it
+  // waits for.
+  struct Share {
+    RowRange rows, panels;
+    Team team;
+  };
+
+  static Index window_sum(const RecurrentShape& s) {
+    return G::full(s.H) * G::window + G::dense_window(s.H - G::full(s.H) * G::units);
+  }
+  static Index pieces(const RecurrentShape& s, Index width) { return (s.H + width - 1) / width; }
+  static bool few(const RecurrentShape& s) { return s.N * s.K <= few_rows; }
+  // Wide where rows are few, if there is a panel for each thread.
+  Index panel_width() const {
+    constexpr Index wide = 2 * ColumnPanels<S>::two;
+    return few(shape_) && pieces(shape_, wide) >= plan_.threads ? wide : ColumnPanels<S>::two;
+  }
+  RowRange groups_of(RowRange panels) const {
+    const RowRange all{0, G::count(shape_.H)};
+    const Index each = w_hh_.width() / G::units;
+    return RowRange{panels.begin * each, panels.end * each}.before(all.end);
+  }
+
   // ---- Places
 
   Real* gates(Index group, Index row) const {
@@ -114,14 +143,22 @@ class RecurrentPullback {
     }
   }
 
-  // A window of the gates of all groups, from `row` on, as the left operand of a product.
-  PanelProduct<Real> gates_as_left(Index rows, Index first_vector, Index row) const {
-    return {.rows = rows,
-            .segments = G::count(shape_.H),
-            .depth = G::window,
-            .a = gates(0, row) + first_vector * S::lanes,
-            .a_segment = parts_.gate_rows * G::row,
-            .a_stride = G::row};
+  // out (+)= a window of all gates of `rows` rows from `row` on, times a panel of weights.
+  void multiply_gates(const ColumnPanels<S>& weights, Index panel, Index first_vector, Index row,
+                      PanelProduct<Real> p) const {
+    const Index full = G::full(shape_.H), held = shape_.H - full * G::units;
+    p.segments = full;
+    p.depth = G::window;
+    p.a = gates(0, row) + first_vector * S::lanes;
+    p.a_segment = parts_.gate_rows * G::row;
+    p.a_stride = G::row;
+    if (full > 0) weights.template multiply<Left::row_major>(panel, p);
+    if (held == 0) return;
+    p.segments = 1;
+    p.depth = G::dense_window(held);
+    p.a = gates(full, row) + G::dense(first_vector, held);
+    p.accumulate = p.accumulate || full > 0;
+    weights.template multiply<Left::row_major>(panel, p, full * G::window);
   }
 
   // ---- Before and after the loop
@@ -130,11 +167,8 @@ class RecurrentPullback {
             const Team& team) const {
     const Index groups = G::count(shape_.H);
     for (Index group = team.begin(groups); group < team.end(groups); ++group) {
-      for (Index i = 0; i < G::window; ++i) {
-        const Slot slot = slots[i / S::lanes];
-        const Index unit = group * G::units + slot.block * S::lanes + i % S::lanes;
-        const Real* row = unit < shape_.H ? w + (slot.gate * shape_.H + unit) * columns : nullptr;
-        to.set_row(group * G::window + i, row);
+      for (Index i = 0; i < G::dense_window(G::held(shape_.H, group)); ++i) {
+        to.set_row(group * G::window + i, w + G::weight_row(slots, shape_.H, group, i) * columns);
       }
     }
   }
@@ -149,9 +183,12 @@ class RecurrentPullback {
     });
   }
 
-  void finish(RowRange rows) const {
-    if (args_.dh0) through_state_weights(active(rows, 0), 0);
-    for_rows(rows, [&](Index row, Index k, Index n, Index) {
+  void finish(const Share& mine, RowRange own) const {
+    if (args_.dh0) {
+      through_state_weights(mine, active(mine.rows, 0), 0);
+      mine.team.barrier();
+    }
+    for_rows(own, [&](Index row, Index k, Index n, Index) {
       const Index kn = k * shape_.N + n;
       if (args_.dh0) blend_row<S>(args_.dh0 + kn * shape_.H, dh(row), args_.beta_dh0, shape_.H);
       Cell::finish(shape_, args_, kn, dc(row));
@@ -163,84 +200,108 @@ class RecurrentPullback {
 
   // ---- The loop
 
-  void chunks(RowRange mine, const Team& team) const {
+  // whole: the team, which shares the chunk's sums in any case.
+  void chunks(const Share& mine, const Team& whole) const {
     Index saved_offset = sequences_.total();
     for_each_chunk_back(
-        sequences_, shape_.K, chunk_capacity(shape_), team,
+        sequences_, shape_.K, chunk_capacity(shape_), whole,
         [&](const Chunk& chunk) { steps(chunk, mine, saved_offset); },
         [&](const Chunk& chunk, bool first) {
-          if (!weights_.wanted()) return;
-          weights_.gather(chunk, team);
-          team.barrier();
-          weights_.add(chunk, first, team);
+          if (weights_.wanted()) weights_.gather(chunk, whole);
+          if (weights_.wanted() || args_.dx) whole.barrier();
+          if (weights_.wanted()) weights_.add(chunk, first, whole);
+          if (args_.dx) through_input_weights(chunk, part_of(whole, chunk.rows));
         });
   }
 
   // saved_offset: of the saved rows behind the chunk, which moves to its first.
-  void steps(const Chunk& chunk, RowRange mine, Index& saved_offset) const {
+  void steps(const Chunk& chunk, const Share& mine, Index& saved_offset) const {
     keep_following_step(chunk, mine);
+    mine.team.barrier();
     Index offset = chunk.rows;
     for (Index t = chunk.end - 1; t >= chunk.begin; --t) {
-      const RowRange following = active(mine, t + 1), rows = active(mine, t);
-      through_state_weights(following, offset);
+      through_state_weights(mine, active(mine.rows, t + 1), offset);
       offset -= shape_.K * sequences_.active(t);
       saved_offset -= sequences_.active(t);
-      through_cells(t, rows, offset, saved_offset);
-      if (args_.dx) through_input_weights(t, rows, offset);
+      through_cells(t, mine, offset, saved_offset);
+      mine.team.barrier();
     }
   }
 
   // The step after the chunk was the first of the previous chunk: its gates move behind this one's.
-  void keep_following_step(const Chunk& chunk, RowRange mine) const {
-    const RowRange rows = active(mine, chunk.end);
-    for (Index group = 0; group < G::count(shape_.H); ++group) {
+  void keep_following_step(const Chunk& chunk, const Share& mine) const {
+    const RowRange rows = active(mine.rows, chunk.end), groups = groups_of(mine.panels);
+    for (Index group = groups.begin; group < groups.end; ++group) {
       copy_row(gates(group, chunk.rows + rows.begin), gates(group, rows.begin),
-               (rows.end - rows.begin) * G::row);
+               rows.size() * G::row);
     }
   }
 
   // dh of the rows (+)= their gates, which begin at the offset, times w_hh.
-  void through_state_weights(RowRange rows, Index offset) const {
-    PanelProduct<Real> p =
-        gates_as_left(rows.end - rows.begin, Layout::hidden_first, offset + rows.begin);
-    p.out_stride = G::padded(shape_.H);
-    p.accumulate = Layout::carries_state;
-    for (Index q = 0; q < w_hh_.count(); ++q) {
-      p.out = dh(rows.begin) + q * ColumnPanels<S>::width;
-      w_hh_.template multiply<Left::row_major>(q, p);
+  void through_state_weights(const Share& mine, RowRange rows, Index offset) const {
+    PanelProduct<Real> p{.rows = rows.size(),
+                         .out_stride = G::padded(shape_.H),
+                         .accumulate = Layout::carries_state,
+                         .two_sums = few(shape_)};
+    for (Index q = mine.panels.begin; q < mine.panels.end; ++q) {
+      p.out = dh(rows.begin) + q * w_hh_.width();
+      multiply_gates(w_hh_, q, Layout::hidden_first, offset + rows.begin, p);
     }
   }
 
-  void through_input_weights(Index t, RowRange rows, Index offset) const {
-    constexpr Index width = ColumnPanels<S>::width;
+  // dx of some rows of a chunk.
+  void through_input_weights(const Chunk& chunk, RowRange rows) const {
+    constexpr Index width = ColumnPanels<S>::two;
     alignas(64) Real out[gate_rows * width];
-    for (Index q = 0; q < w_ih_.count(); ++q) {
-      for (Index first = rows.begin; first < rows.end; first += gate_rows) {
-        const RowRange some{first, smaller(first + gate_rows, rows.end)};
-        PanelProduct<Real> p =
-            gates_as_left(some.end - some.begin, Layout::input_first, offset + first);
-        p.out = out;
-        p.out_stride = width;
-        w_ih_.template multiply<Left::row_major>(q, p);
-        for_rows(some, [&](Index row, Index k, Index n, Index) {
-          const Index at = k * shape_.T * shape_.N + sequences_.row(t, n);
-          Real* dx = args_.dx + at * shape_.I + q * width;
-          blend_row<S>(dx, out + (row - first) * width, args_.beta_dx, w_ih_.columns_in(q));
-        });
+    ChunkRows at(*this, chunk, rows.begin);
+    for (Index first = rows.begin; first < rows.end; first += gate_rows) {
+      const Index count = smaller(gate_rows, rows.end - first);
+      Index place[gate_rows];
+      for (Index r = 0; r < count; ++r) place[r] = at.next();
+      for (Index q = 0; q < w_ih_.count(); ++q) {
+        multiply_gates(w_ih_, q, Layout::input_first, first,
+                       {.rows = count, .out = out, .out_stride = width});
+        for (Index r = 0; r < count; ++r) {
+          blend_row<S>(args_.dx + place[r] * shape_.I + q * width, out + r * width, args_.beta_dx,
+                       w_ih_.columns_in(q));
+        }
       }
     }
   }
 
-  void through_cells(Index t, RowRange rows, Index offset, Index saved_offset) const {
-    for (Index group = 0; group < G::count(shape_.H); ++group) {
+  // The rows of [K,T,N] that the rows of a chunk stand for, one after the other.
+  class ChunkRows {
+   public:
+    ChunkRows(const RecurrentPullback& of, const Chunk& chunk, Index row)
+        : of_(of), t_(chunk.begin), row_(row) {
+      while (t_ < chunk.end && row_ >= active()) row_ -= active(), ++t_;
+    }
+    Index next() {
+      const RecurrentShape& s = of_.shape_;
+      const Index n = of_.sequences_.index(row_ / s.K), k = row_ % s.K;
+      const Index place = k * s.T * s.N + of_.sequences_.row(t_, n);
+      if (++row_ == active()) row_ = 0, ++t_;
+      return place;
+    }
+
+   private:
+    Index active() const { return of_.shape_.K * of_.sequences_.active(t_); }
+    const RecurrentPullback& of_;
+    Index t_, row_;
+  };
+
+  void through_cells(Index t, const Share& mine, Index offset, Index saved_offset) const {
+    const RowRange rows = active(mine.rows, t), groups = groups_of(mine.panels);
+    for (Index group = groups.begin; group < groups.end; ++group) {
       const Real* saved =
           saved_ ? saved_ + (group * sequences_.total() + saved_offset) * G::row : nullptr;
-      for (int block = 0; block < Layout::blocks; ++block) {
-        for (Index first = rows.begin; first < rows.end; first += gate_rows) {
-          const RowRange some{first, smaller(first + gate_rows, rows.end)};
-          Real* d_gates = gates(group, offset) + block * G::block_vectors * S::lanes;
-          cells(t, some, group * G::units + block * S::lanes, saved, d_gates);
+      for (Index first = rows.begin; first < rows.end; first += gate_rows) {
+        const RowRange some{first, smaller(first + gate_rows, rows.end)};
+        for (int block = 0; block < Layout::blocks; ++block) {
+          const Index at = block * G::block_vectors * S::lanes;
+          cells(t, some, group * G::units + block * S::lanes, saved, gates(group, offset) + at);
         }
+        G::compress(some.size(), G::held(shape_.H, group), gates(group, offset + first));
       }
     }
   }
@@ -249,12 +310,18 @@ class RecurrentPullback {
   // first row.
   void cells(Index t, RowRange rows, Index unit, const Real* saved, Real* d_gates) const {
     CellPlace place{.t = t, .n = 0, .unit = unit, .count = shape_.H - unit};
-    if (place.count <= 0) return zero_lanes(rows, 0, d_gates);
-    for_rows(rows, [&](Index row, Index, Index n, Index) {
+    if (place.count <= 0) return;
+    const Real* const dy = args_.dy ? args_.dy + unit : nullptr;
+    for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
       Cell::prepare(shape_, args_, place, d_gates + row * G::row);
+      if (t == 0) return;
+      // Backwards and in steps, memory is read in an order that no processor foresees.
+      if (saved) prefetch_row(saved + (j - sequences_.active(t - 1)) * G::row);
+      if (dy)
+        __builtin_prefetch(dy + (k * shape_.T * shape_.N + sequences_.row(t - 1, n)) * dy_stride_);
+      Cell::prefetch(shape_, args_, {t - 1, n, unit, place.count});
     });
-    const Real* const dy = args_.dy ? args_.dy + unit : nullptr;
     for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
       auto d = S::load(dh(row) + unit);
@@ -266,16 +333,12 @@ class RecurrentPullback {
                                       dc(row) + unit, d_gates + row * G::row);
       if (Layout::carries_state) S::store(dh(row) + unit, carried);
     });
-    // Lanes without a unit must not bring a NaN into the sums.
-    if (place.count < S::lanes) zero_lanes(rows, place.count, d_gates);
   }
 
-  void zero_lanes(RowRange rows, Index from, Real* d_gates) const {
-    for (Index row = rows.begin; row < rows.end; ++row) {
-      for (int v = 0; v < G::block_vectors; ++v) {
-        zero_row(d_gates + row * G::row + v * S::lanes + from, S::lanes - from);
-      }
-    }
+  static void prefetch_row(const Real* row) {
+    constexpr int line = 64 / sizeof(Real);
+    UNROLL_FULL_UNROLL
+    for (int i = 0; i < G::row; i += line) __builtin_prefetch(row + i);
   }
 
   const Shape& shape_;
@@ -284,6 +347,7 @@ class RecurrentPullback {
   const Real* const saved_;
   const Index dy_stride_;
   const Parts parts_;
+  const RecurrentPlan plan_;
   const ColumnPanels<S> w_ih_, w_hh_;
   const WeightGradients<S, Layout, Shape, Args> weights_;
 };

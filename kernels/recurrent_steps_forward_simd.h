@@ -30,6 +30,11 @@ class StepsForward : Steps<S, Cell> {
 
  public:
   static Index scratch_size(const StepsShape& shape) { return Parts(shape).end; }
+  static bool side_by_side(const StepsShape& shape) {
+    const double products = Base::products(shape);
+    return ::unroll::UNROLL_ISA_NS::side_by_side({useful_threads(shape.N, products), false},
+                                                 products);
+  }
 
   StepsForward(const StepsShape& shape, const Args& args, const Parameters<const Real*>& weights)
       : Base(shape, weights, args.scratch + Parts(shape).masks),

@@ -213,7 +213,7 @@ class StepMatrix {
     for (Index q = team.begin(panels_.count()); q < team.end(panels_.count()); ++q) {
       for (Index i = 0; i < panels_.stride(q); ++i) {
         const bool real = w && i < panels_.columns_in(q);
-        const Real* from = real ? w + (q * ColumnPanels<S>::width + i) * depth_ : nullptr;
+        const Real* from = real ? w + (q * ColumnPanels<S>::two + i) * depth_ : nullptr;
         for (Index k = 0; k < depth_; ++k) panels_.row(q, k)[i] = from ? from[k] : Real(0);
       }
     }
@@ -228,7 +228,7 @@ class StepMatrix {
                          .out_stride = out.stride,
                          .accumulate = accumulate};
     for (Index q = 0; q < panels_.count(); ++q) {
-      p.out = out.data + q * ColumnPanels<S>::width;
+      p.out = out.data + q * ColumnPanels<S>::two;
       panels_.template multiply<Left::row_major>(q, p);
     }
   }
@@ -337,10 +337,12 @@ class Steps {
   static bool dropping(const StepsShape& s) { return s.options.training && s.options.dropout > 0; }
   bool dropping() const { return dropping(shape_); }
 
+  // Multiply-adds of the gates of all steps.
+  static double products(const StepsShape& s) {
+    return double(Sequences(s).total() * (s.I + s.P) * s.H) * double(s.gates);
+  }
   int threads(Index passes) const {
-    const Index macs =
-        passes * sequences_.total() * shape_.K * (shape_.I + shape_.P) * shape_.H * shape_.gates;
-    return useful_threads(shape_.N, double(macs));
+    return useful_threads(shape_.N, double(passes * shape_.K) * products(shape_));
   }
 
   void draw_dropout(RowRange sequences) const {

@@ -123,7 +123,7 @@ class StepGradients {
   // Rows [row, row + tile) and the columns of panel q of direction k.
   void add_tile(const StepRows<Real>& rows, bool first, const Matrix& m, Index k, Index row,
                 Index q) const {
-    constexpr Index width = ColumnPanels<S>::width;
+    constexpr Index width = ColumnPanels<S>::two;
     alignas(64) Real sums[tile * width];
     const Index height = smaller(tile, m.rows - row);
     if (rows.count == 0) zero_row(sums, height * width);

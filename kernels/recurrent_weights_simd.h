@@ -11,28 +11,30 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-// A right operand [depth][columns], packed into panels of two vectors (the last may be one).
+// A right operand [depth][columns], packed into panels of two vectors, or of another number of them
+// (the last panel may have fewer).
 template <class S>
 class ColumnPanels {
   using Real = typename S::Real;
 
  public:
-  static constexpr Index width = 2 * S::lanes;
+  static constexpr Index two = 2 * S::lanes;
   static Index size(Index depth, Index columns) { return depth * rounded_up(columns, S::lanes); }
 
-  ColumnPanels(Real* storage, Index depth, Index columns)
-      : data_(storage), depth_(depth), columns_(columns) {}
+  ColumnPanels(Real* storage, Index depth, Index columns, Index width = two)
+      : data_(storage), depth_(depth), columns_(columns), width_(width) {}
 
-  Index count() const { return (columns_ + width - 1) / width; }
-  Index columns_in(Index panel) const { return smaller(width, columns_ - panel * width); }
+  Index width() const { return width_; }
+  Index count() const { return (columns_ + width_ - 1) / width_; }
+  Index columns_in(Index panel) const { return smaller(width_, columns_ - panel * width_); }
 
   // from null: zeros.
   void set_row(Index k, const Real* from) const {
     for (Index q = 0; q < count(); ++q) {
       Real* to = row(q, k);
       for (Index i = 0; i < stride(q); i += S::lanes) {
-        const Index left = columns_ - q * width - i;
-        S::store(to + i, from ? load_part<S>(from + q * width + i, left) : S::zero());
+        const Index left = columns_ - q * width_ - i;
+        S::store(to + i, from ? load_part<S>(from + q * width_ + i, left) : S::zero());
       }
     }
   }
@@ -41,18 +43,17 @@ class ColumnPanels {
   template <Left left>
   void multiply(Index panel, PanelProduct<Real> p, Index first_depth = 0) const {
     p.panel = row(panel, first_depth);
-    if (stride(panel) == width) return multiply_panel<S, 2, left>(p);
-    multiply_panel<S, 1, left>(p);
+    multiply_panel_of<S, left>(stride(panel) / S::lanes, p);
   }
 
   Real* row(Index panel, Index k) const {
-    return data_ + panel * width * depth_ + k * stride(panel);
+    return data_ + panel * width_ * depth_ + k * stride(panel);
   }
-  Index stride(Index panel) const { return columns_in(panel) > S::lanes ? width : S::lanes; }
+  Index stride(Index panel) const { return rounded_up(columns_in(panel), S::lanes); }
 
  private:
   Real* data_;
-  Index depth_, columns_;
+  Index depth_, columns_, width_;
 };
 
 // Steps [begin, end) whose rows are kept at a time, `rows` in all.
@@ -187,25 +188,24 @@ class WeightGradients {
     return {h_, chunk.rows / shape_.K, shape_.H};
   }
 
-  // Row of the result, or -1 for a lane without a unit: lane i of the window of the group's gates.
+  Index held(const Piece& piece) const { return G::held(shape_.H, piece.group); }
+  // Row of the result that element i of the group's dense window belongs to.
   Index weight_row(const Piece& piece, const Slot* slots, Index i) const {
-    const Slot slot = slots[i / S::lanes];
-    const Index unit = piece.group * G::units + slot.block * S::lanes + i % S::lanes;
-    return unit < shape_.H ? (piece.k * Layout::gates + slot.gate) * shape_.H + unit : -1;
+    return piece.k * Layout::gates * shape_.H + G::weight_row(slots, shape_.H, piece.group, i);
   }
 
   // dw[gates of the group, columns of panel q] += dg^T times the gathered rows.
   void add_panel(const Piece& piece, const ColumnPanels<S>& right, Index q,
                  const Target& target) const {
-    constexpr Index width = ColumnPanels<S>::width;
+    constexpr Index width = ColumnPanels<S>::two;
     alignas(64) Real out[G::window * width];
-    const Index rows = piece.chunk.rows / shape_.K;
-    if (rows == 0) zero_row(out, G::window * width);
-    const Real* gates =
-        gates_ + piece.group * group_stride_ + piece.k * G::row + target.first_vector * S::lanes;
+    const Index rows = piece.chunk.rows / shape_.K, window = G::dense_window(held(piece));
+    if (rows == 0) zero_row(out, window * width);
+    const Real* gates = gates_ + piece.group * group_stride_ + piece.k * G::row +
+                        G::dense(target.first_vector, held(piece));
     for (Index row = 0; row < rows; row += sum_rows) {
       right.template multiply<Left::column_major>(q,
-                                                  {.rows = G::window,
+                                                  {.rows = window,
                                                    .depth = smaller(sum_rows, rows - row),
                                                    .a = gates + row * shape_.K * G::row,
                                                    .a_stride = shape_.K * G::row,
@@ -214,9 +214,8 @@ class WeightGradients {
                                                    .accumulate = row > 0},
                                                   row);
     }
-    for (Index i = 0; i < G::window; ++i) {
+    for (Index i = 0; i < window; ++i) {
       const Index row = weight_row(piece, target.slots, i);
-      if (row < 0) continue;
       blend_row<S>(target.dw + row * target.columns + q * width, out + i * width, target.beta,
                    right.columns_in(q));
     }
@@ -248,7 +247,7 @@ class WeightGradients {
     }
   }
 
-  // sums [row] = the group's gates summed over the chunk, each times its factor.
+  // sums [row] = the group's gates, dense, summed over the chunk, each times its factor.
   void sum_gates(const Piece& piece, const Real* factor, Index factor_stride, Real* sums) const {
     typename S::Vec sum[Layout::vectors];
     UNROLL_FULL_UNROLL
@@ -266,11 +265,11 @@ class WeightGradients {
   }
 
   void add_column(const Piece& piece, const Real* sums, const Target& target, Index column) const {
-    for (Index i = 0; i < G::window; ++i) {
+    const Index begin = G::dense(target.first_vector, held(piece));
+    for (Index i = 0; i < G::dense_window(held(piece)); ++i) {
       const Index row = weight_row(piece, target.slots, i);
-      if (row < 0) continue;
       Real* to = target.dw + row * target.columns + column;
-      const Real value = sums[target.first_vector * S::lanes + i];
+      const Real value = sums[begin + i];
       *to = target.beta == 0 ? value : *to * target.beta + value;
     }
   }

@@ -21,12 +21,15 @@ struct RnnLayout {
 };
 
 // value times the slope of the activation at this place.
+template <class Args>
+inline auto* state_after(const RnnShape& shape, const Args& args, const CellPlace& place) {
+  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
+  return args.h + ((place.t + 1) * shape.N + place.n) * stride + place.unit;
+}
 template <class S, class Args>
 UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& args,
                                            const CellPlace& place, typename S::Vec value) {
-  const Index stride = shape.h_stride ? shape.h_stride : shape.H;
-  const typename S::Real* h = args.h + ((place.t + 1) * shape.N + place.n) * stride + place.unit;
-  const auto y = load_part<S>(h, place.count);
+  const auto y = load_part<S>(state_after(shape, args, place), place.count);
   return activated_slope<S>(shape.activation, y, value);
 }
 
@@ -57,6 +60,9 @@ struct PullbackCell {
                                       Real*, Real* d_gates) {
     S::store(d_gates, times_slope<S>(shape, args, place, dh));
     return S::zero();
+  }
+  static void prefetch(const RnnShape& shape, const Args& args, const CellPlace& place) {
+    __builtin_prefetch(state_after(shape, args, place));
   }
   static void finish(const RnnShape&, const Args&, Index, const Real*) {}
 };
@@ -101,12 +107,16 @@ RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
     return {.saved = saved_size(all),
             .forward_scratch = GeneralForward<Real>::scratch_size(all),
             .pullback_scratch = GeneralPullback<Real>::scratch_size(all),
-            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all)};
+            .pushforward_scratch = GeneralPushforward<Real>::scratch_size(all),
+            .side_by_side = GeneralForward<Real>::side_by_side(all)};
   }
   return {.saved = 0,
           .forward_scratch = Forward<Real>::scratch_size(shape),
           .pullback_scratch = Pullback<Real>::scratch_size(shape),
-          .pushforward_scratch = Pushforward<Real>::scratch_size(shape)};
+          .pushforward_scratch = Pushforward<Real>::scratch_size(shape),
+          .side_by_side = Forward<Real>::side_by_side(shape),
+          .packed = Forward<Real>::packed_size(shape),
+          .layout = Forward<Real>::layout(shape)};
 }
 
 template <class Real>

@@ -39,6 +39,8 @@ struct RnnForward {
   Real* h_n = nullptr;         // [N,H] after the run's last step, or null if not wanted
   Real* saved = nullptr;       // rnn_sizes().saved, or null in inference
   Real* scratch;               // rnn_sizes().forward_scratch
+  Real* packed = nullptr;      // rnn_sizes().packed, or null for a place in scratch
+  bool packs = true;           // false: packed holds what another call with these weights left
 };
 
 // Cotangents of the outputs -> cotangents of the inputs, in K directions. A null cotangent is zero;

@@ -80,6 +80,21 @@ class Layers(Case):
         ends = [lstm(self.x + s * v[1], *self.weights())[2] for s in (step, -step)]
         self.close(np.asarray(dc)[1], (ends[0] - ends[1]) / (2 * step), 1e-8)
 
+    def test_recompute_keeps_less_and_gives_the_same(self):
+        pulled = []
+        for recompute in (False, True):
+            p = unroll.Parameters("float64")
+            layer = unroll.LSTM(p, "", I, H, recompute=recompute).reset(1)
+            with unroll.Tape() as tape:
+                pulled.append(np.asarray(tape.pull(layer(self.x)[0], np.ones((T, N, H)), p)))
+        self.close(pulled[1], pulled[0])
+
+    def test_writes_through_arrays_are_seen(self):
+        flat = np.asarray(self.p.flat)
+        for _ in range(3):
+            flat *= 0.9  # between calls that could reuse what they made of the weights
+            self.close(self.layer(self.x)[0], lstm(self.x, *self.weights())[0])
+
     def test_other_layers(self):
         p = unroll.Parameters("float64")
         gru = unroll.GRU(p, "gru", I, H).reset(1, orthogonal=True)

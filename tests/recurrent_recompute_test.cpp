@@ -58,10 +58,11 @@ void expect_same(const StepsProblem& p, Dtype dtype, std::int64_t K) {
                                     << " lengths" << (p.reverse ? ", reverse" : ""));
   const Tensors x = operands(p, dtype);
   const auto swept = [&](bool recompute) {
-    return sweep([&] { return run(p, x, recompute); }, x, K, [&](Tensors& u, Tensors& v) {
-      for (Tensors* all : {&u, &v})
-        for (Tensor& t : *all) t = cast_copy(t, dtype);
-    });
+    return sweep([&] { return run(p, x, recompute); }, x, K,
+                 [&](Tensors& u, Tensors& v) {
+                   for (Tensors* all : {&u, &v})
+                     for (Tensor& t : *all) t = cast_copy(t, dtype);
+                 });
   };
   const Sweeps kept = swept(false), again = swept(true);
   for (std::size_t i = 0; i < kept.out.size(); i++) {

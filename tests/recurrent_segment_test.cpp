@@ -60,8 +60,8 @@ TEST(RecurrentSegment, IsAPartOfTheRun) {
       shape.options.general = general;
       const States whole = segment(shape, 0, T, in, fresh);
       const States a = segment(shape, 0, cut, in, fresh);
-      const States b = segment(shape, cut, T, in,
-                               {view::select(a.h, 0, cut), view::select(a.c, 0, cut), a.y});
+      const States b =
+          segment(shape, cut, T, in, {view::select(a.h, 0, cut), view::select(a.c, 0, cut), a.y});
       EXPECT_TRUE(same_bits(b.y, whole.y));
       EXPECT_TRUE(same_bits(a.h, contiguous_copy(view::slice(whole.h, 0, 0, cut + 1))));
       EXPECT_TRUE(same_bits(b.h, contiguous_copy(view::slice(whole.h, 0, cut, T + 1))));
