@@ -16,7 +16,7 @@
 #include <optional>
 #include <string>
 
-#include "autograd/recurrent_packed.h"
+#include "autograd/recurrent_call.h"
 #include "autograd/recurrent_recompute.h"
 #include "autograd/recurrent_twin.h"
 #include "kernels/lstm.h"
@@ -49,20 +49,6 @@ namespace unroll::detail {
   static void push(Device device, const Shape& s, const Push<Real>& args) {       \
     UNROLL_ON_DEVICE(device, stem##_pushforward<Real>(s, args));                  \
   }
-
-/// Calls run(r) for each run of a layer, side by side where that is faster. run must not throw.
-template <class Run>
-void for_runs(int runs, bool side_by_side, const Run& run) {
-#ifdef _OPENMP
-  if (runs == 2 && side_by_side) {
-#pragma omp parallel for num_threads(2) schedule(static, 1)
-    for (int r = 0; r < 2; r++) run(r);
-    return;
-  }
-#endif
-  (void)side_by_side;
-  for (int r = 0; r < runs; r++) run(r);
-}
 
 template <class Family>
 struct RecurrentRule {
@@ -164,21 +150,8 @@ struct RecurrentRule {
 
   // ---- By the kernels
 
-  // A kernel call, ready to go, and what must live as long.
   template <class Args>
-  struct Call {
-    typename Family::Shape space;
-    RecurrentSizes sizes;
-    Args args{};
-    Tensor dh_n, dc_n;
-    std::optional<Scratch> scratch;
-    std::optional<PackedWeights> packed;
-  };
-  template <class Real, class Args>
-  static void take_scratch(Call<Args>& call, std::int64_t size) {
-    call.scratch.emplace(static_cast<std::size_t>(size) * sizeof(Real));
-    call.args.scratch = static_cast<Real*>(call.scratch->data());
-  }
+  using Call = RecurrentCall<typename Family::Shape, Args>;
 
   template <class Real>
   void prepare_forward(int r, RecurrentOutputs& out, bool saving,
@@ -273,7 +246,7 @@ struct RecurrentRule {
         continue;
       }
       set_states<Real>(r, calls[r].args);
-      take_scratch<Real>(calls[r], Family::template sizes<Real>(calls[r].space).*scratch);
+      calls[r].template take_scratch<Real>(Family::template sizes<Real>(calls[r].space).*scratch);
     }
     if (options.recompute) return;
     for_runs(in.runs, together, [&](int r) { kernel(calls[r]); });
@@ -425,7 +398,7 @@ void RecurrentRule<Family>::prepare_forward(int r, RecurrentOutputs& out, bool s
     args.c_n = out.last[r].c.template mutable_data<Real>();
   }
   if (kept[r].saved) args.saved = kept[r].saved.template mutable_data<Real>();
-  take_scratch<Real>(call, call.sizes.forward_scratch);
+  call.template take_scratch<Real>(call.sizes.forward_scratch);
   // While recording, weights are about to change.
   if (!is_recording() && call.sizes.packed)
     call.packed.emplace(run, Family::gates, space, call.sizes).give(args);
