@@ -157,6 +157,26 @@ struct Simd {
     for (int i = 0; i < n; ++i) p[i] = a[i];
   }
 
+  // A store that does not bring its cache line in: for outputs that the caches would not hold anyway.
+  // p is aligned to `bytes`. end_stream() comes before other threads read it.
+  UNROLL_SIMD_FN void stream(Real* p, Vec a) {
+#if defined(__AVX512F__)
+    if constexpr (bytes == 64) return _mm512_stream_si512((__m512i*)p, (__m512i)a);
+#endif
+#if defined(__AVX__)
+    if constexpr (bytes == 32) return _mm256_stream_si256((__m256i*)p, (__m256i)a);
+#endif
+#if defined(__SSE2__)
+    if constexpr (bytes == 16) return _mm_stream_si128((__m128i*)p, (__m128i)a);
+#endif
+    store(p, a);
+  }
+  UNROLL_SIMD_FN void end_stream() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+  }
+
   // ---- arithmetic
 
   // a b + c, with one rounding where the instruction set has it, else two.
