@@ -116,9 +116,7 @@ static inline std::size_t product_bytes(const AttentionShape& s) {
   const std::int64_t n = block<T>, D = s.key_size, Dv = s.value_size;
   std::size_t most = 0;
   const auto consider = [&](std::int64_t N, std::int64_t K) {
-    MatmulShape shape = MatmulShape::dense(n, N, K);
-    shape.a_row = 1, shape.a_col = 2, shape.b_row = 1, shape.b_col = 2;  // whatever the layout
-    const std::size_t bytes = matmul_slot_bytes<T>(shape);
+    const std::size_t bytes = matmul_slot_bytes_within<T>(MatmulShape::dense(n, N, K));
     most = bytes > most ? bytes : most;
   };
   consider(n, D), consider(n, Dv), consider(D, n), consider(Dv, n);

@@ -1,9 +1,9 @@
 #include "kernels/matmul.h"
 
+#include "kernels/matmul_dots_simd.h"
+#include "kernels/matmul_pack_simd.h"
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
-#include "kernels/transpose_tile_simd.h"
-#include "kernels/vector_loop_simd.h"
 
 // C is computed in register tiles of a few rows by one panel: `panel_vectors` vectors of columns.
 // Each element of C is one chain of fused multiply-adds over k within a block of K_block terms, and
@@ -11,30 +11,15 @@
 // computes it shows in its bits. (Goto, van de Geijn 2008: the loop order.)
 namespace unroll::UNROLL_ISA_NS {
 
-#if UNROLL_SIMD_BYTES == 64
-inline constexpr int tile_rows = 12;
-#elif UNROLL_SIMD_BYTES == 32
-inline constexpr int tile_rows = 6;
-#else
-inline constexpr int tile_rows = 5;
-#endif
-inline constexpr std::int64_t K_block =
-    256;  // a panel of B of this depth stays in the first-level cache
-inline constexpr std::int64_t M_block =
-    240;  // a block of A this high stays in the second-level cache
-inline constexpr std::int64_t N_block = 1024;  // columns of B packed at a time
-inline constexpr int widest_panel = 8;         // vectors
-
-// Few rows leave registers for wider panels, which keep the multipliers busy.
-static constexpr int panel_vectors(std::int64_t rows) {
-  return rows == 1 ? widest_panel : rows <= 3 ? 4 : 2;
-}
-
-static std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
-static std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
+inline constexpr std::int64_t K_block = 384;
+// A block of A this high stays in the second-level cache.
+template <class T>
+inline constexpr std::int64_t M_block = 960 / std::int64_t(sizeof(T));
+// Columns of B packed at a time.
+template <class T>
+inline constexpr std::int64_t N_block = 8192 / std::int64_t(sizeof(T));
+inline constexpr int widest_panel = 8;              // vectors
+inline constexpr std::int64_t far_bytes = 4 << 20;  // what no cache of a core holds
 
 // ---- the register tile
 
@@ -69,6 +54,13 @@ static __attribute__((noinline)) void tile(const Tile<T>& t) {
   using Vec = typename S::Vec;
   Vec c[rows][vectors] = {};
   const T *a = t.a, *b = t.b;
+  if constexpr (rows > 1) {  // C comes while the sums are made
+    UNROLL_FULL_UNROLL
+    for (int i = 0; i < rows; i++) {
+      UNROLL_FULL_UNROLL
+      for (int j = 0; j < vectors; j++) __builtin_prefetch(t.c + i * t.c_row + j * S::lanes, 1);
+    }
+  }
   for (std::int64_t k = 0; k < t.depth; k++, a += t.a_col, b += t.b_row) {
     Vec row[vectors];
     UNROLL_FULL_UNROLL
@@ -112,105 +104,30 @@ static void run_tile(int rows, int vectors, const Tile<T>& t) {
   tile<T, 1, widest_panel>(t);
 }
 
-// ---- packing
-
-// Where a block of B comes from: B(k,j) = b[k row + j col].
-template <class T>
-struct Source {
-  const T* b;
-  std::int64_t row, col;
-};
-
-// `panels` whole panels of adjacent columns: several at a time, so that each row is read in long
-// runs.
-template <class T>
-static void pack_rows(const Source<T>& s, std::int64_t depth, std::int64_t panels, int width,
-                      T* to) {
-  constexpr std::int64_t together = 4;
-  for (std::int64_t first = 0; first < panels; first += together) {
-    const std::int64_t last = smaller(first + together, panels);
-    for (std::int64_t k = 0; k < depth; k++) {
-      for (std::int64_t p = first; p < last; p++) {
-        const T* const from = s.b + k * s.row + p * width;
-        T* const at = to + (p * depth + k) * width;
-        for (int i = 0; i < width; i += Simd<T>::lanes)
-          Simd<T>::store(at + i, Simd<T>::load(from + i));
-      }
-    }
-  }
-}
-
-// One panel of any strides, of which `used` columns exist and the others are zero.
-template <class T>
-static void pack_any(const Source<T>& s, std::int64_t depth, int used, int width, T* to) {
-  for (int i = 0; i < width; i++) {
-    for (std::int64_t k = 0; k < depth; k++)
-      to[k * width + i] = i < used ? s.b[k * s.row + i * s.col] : T(0);
-  }
-}
-
-// One whole panel of a transposed B, whose columns are adjacent along k.
-template <class T>
-static void pack_columns(const Source<T>& s, std::int64_t depth, int width, T* to) {
-  constexpr int lanes = Simd<T>::lanes;
-  const std::int64_t whole = depth / lanes * lanes;
-  for (int i = 0; i < width; i += lanes) {
-    for (std::int64_t k = 0; k < whole; k += lanes) {
-      transpose_tile<T>(s.b + i * s.col + k, s.col, to + k * width + i, width);
-    }
-  }
-  pack_any(Source<T>{s.b + whole, 1, s.col}, depth - whole, width, width, to + whole * width);
-}
-
-// The first `columns` columns, into panels of `width`: panel by panel, each row by row, zeros
-// beyond the edge.
-template <class T>
-static void pack_b(const Source<T>& s, std::int64_t depth, std::int64_t columns, int width, T* to) {
-  const std::int64_t panels = columns / width;
-  const int rest = int(columns - panels * width);
-  if (s.col == 1) {
-    pack_rows(s, depth, panels, width, to);
-  } else {
-    for (std::int64_t p = 0; p < panels; p++) {
-      const Source<T> panel{s.b + p * width * s.col, s.row, s.col};
-      T* const at = to + p * width * depth;
-      s.row == 1 ? pack_columns(panel, depth, width, at) : pack_any(panel, depth, width, width, at);
-    }
-  }
-  if (rest == 0) return;
-  const Source<T> last{s.b + panels * width * s.col, s.row, s.col};
-  pack_any(last, depth, rest, width, to + panels * width * depth);
-}
-
-// Rows of A into strips of tile_rows, each strip column by column.
-template <class T>
-static void pack_a(const T* a, std::int64_t row, std::int64_t col, std::int64_t depth,
-                   std::int64_t rows, T* to) {
-  for (std::int64_t i = 0; i < rows;
-       i += tile_rows, a += tile_rows * row, to += tile_rows * depth) {
-    const int used = int(smaller(tile_rows, rows - i));
-    for (std::int64_t k = 0; k < depth; k++) {
-      for (int r = 0; r < used; r++) to[k * tile_rows + r] = a[r * row + k * col];
-    }
-  }
-}
-
 // ---- one product, or a rectangle of it
 
 // How a product runs; it follows from the shape alone.
 template <class T>
 struct Plan {
-  int vectors, width;  // of a panel
+  int vectors, width;           // of a panel
+  std::int64_t depth, columns;  // of a block of B
   bool packs_a, packs_b;
 
   explicit Plan(const MatmulShape& s) {
-    vectors = panel_vectors(s.M);
+    // Few rows leave registers for wider panels, which keep the multipliers busy.
+    const bool narrow = s.N <= 4 * Simd<T>::lanes;
+    vectors = s.M > 3 ? 2 : s.M > 1 || narrow ? 4 : widest_panel;
     width = vectors * Simd<T>::lanes;
-    packs_a = s.a_col != 1 && s.N > 4 * width;
+    // Rows that are far apart share few sets of the first-level cache and few pages.
+    packs_a = s.a_col != 1 ? s.N > 4 * width : s.N >= 16 * width && s.M >= 4 * tile_rows;
     // Few rows use each number of B too rarely to pay for moving it; a small B is in the
     // first-level cache as it is.
     const bool cheap = s.M <= 2 * tile_rows || s.N * s.K * std::int64_t(sizeof(T)) <= 16384;
     packs_b = s.b_col != 1 || !cheap;
+    // One row of A reads B once: where that comes from memory, along a few rows at a time.
+    const bool far = s.M == 1 && !packs_b && s.N * s.K * std::int64_t(sizeof(T)) > far_bytes;
+    depth = far ? 8 : K_block;
+    columns = far ? s.N : N_block<T>;
   }
 };
 
@@ -218,17 +135,30 @@ struct Plan {
 template <class T>
 static std::size_t packed_a_bytes(const MatmulShape& s, const Plan<T>& plan) {
   if (!plan.packs_a) return 0;
-  const std::int64_t count = smaller(round_up(s.M, tile_rows), M_block) * smaller(s.K, K_block);
+  const std::int64_t count = smaller(round_up(s.M, tile_rows), M_block<T>) * smaller(s.K, K_block);
   return std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
 }
 
 template <class T>
 std::size_t matmul_slot_bytes(const MatmulShape& s) noexcept {
+  if (dot_sides(s) != DotSides::none) {
+    return std::size_t(round_up(dot_copy(s) * std::int64_t(sizeof(T)), 64));
+  }
   const Plan<T> plan(s);
   const std::int64_t widest = widest_panel * Simd<T>::lanes;
-  const std::int64_t columns = plan.packs_b ? smaller(round_up(s.N, widest), N_block) : plan.width;
+  const std::int64_t columns =
+      plan.packs_b ? smaller(round_up(s.N, widest), N_block<T>) : plan.width;
   const std::int64_t count = columns * smaller(s.K, K_block);
   return packed_a_bytes(s, plan) + std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
+}
+
+template <class T>
+std::size_t matmul_slot_bytes_within(const MatmulShape& most) noexcept {
+  MatmulShape s = most;
+  s.a_row = 1, s.a_col = 2, s.b_row = 2, s.b_col = 2;  // what must be packed
+  const std::size_t copy = std::size_t(4 * dot_few) * std::size_t(s.K) * sizeof(T);
+  const std::size_t tiles = matmul_slot_bytes<T>(s);
+  return tiles > copy ? tiles : (copy + 63) / 64 * 64;
 }
 
 // The rows and columns of C that one task computes.
@@ -248,8 +178,8 @@ static void block(const MatmulShape& s, const Plan<T>& plan, const Rectangle& r,
   const std::int64_t direct = plan.packs_b ? 0 : whole;
   pack_b(Source<T>{b + direct * s.b_col, s.b_row, s.b_col}, depth, columns - direct, plan.width,
          packed_b);
-  for (std::int64_t i = 0; i < r.rows; i += M_block) {
-    const std::int64_t height = smaller(M_block, r.rows - i);
+  for (std::int64_t i = 0; i < r.rows; i += M_block<T>) {
+    const std::int64_t height = smaller(M_block<T>, r.rows - i);
     const T* a = origin.a + (r.row + i) * s.a_row;
     if (plan.packs_a) pack_a(a, s.a_row, s.a_col, depth, height, packed_a);
     for (std::int64_t j = 0; j < columns; j += plan.width) {
@@ -274,8 +204,8 @@ static void rectangle(const MatmulShape& s, const MatmulArgs<T>& args, const Rec
   const Plan<T> plan(s);
   T* const packed_a = static_cast<T*>(scratch);
   T* const packed_b = packed_a + packed_a_bytes(s, plan) / sizeof(T);
-  for (std::int64_t j = 0; j < r.columns; j += N_block) {
-    const std::int64_t columns = smaller(N_block, r.columns - j);
+  for (std::int64_t j = 0; j < r.columns; j += plan.columns) {
+    const std::int64_t columns = smaller(plan.columns, r.columns - j);
     std::int64_t k = 0;
     do {  // once even when K is 0: that still defines C
       const Tile<T> origin{.a = args.a + k * s.a_col,
@@ -285,88 +215,14 @@ static void rectangle(const MatmulShape& s, const MatmulArgs<T>& args, const Rec
                            .b_row = 0,
                            .c = args.c,
                            .c_row = s.c_row,
-                           .depth = smaller(K_block, s.K - k),
+                           .depth = smaller(plan.depth, s.K - k),
                            .width = 0,
                            .alpha = T(s.alpha),
                            .beta = k == 0 ? T(s.beta) : T(1)};
       block(s, plan, r, origin, packed_a, packed_b, r.column + j, columns);
-      k += K_block;
+      k += plan.depth;
     } while (k < s.K);
   }
-}
-
-// ---- few rows against many, all of them adjacent along k: one dot product per element, nothing
-// packed
-
-inline constexpr int dot_few = 3;
-
-template <class T>
-struct Dots {
-  const T *few, *many;             // rows of k
-  std::int64_t few_row, many_row;  // their strides
-  T* c;
-  std::int64_t c_few, c_many;  // strides of C along each
-  std::int64_t depth;
-  T alpha, beta;
-};
-
-template <class T, int few, int many>
-static __attribute__((noinline)) void dots(const Dots<T>& d, std::int64_t at) {
-  using S = Simd<T>;
-  using Vec = typename S::Vec;
-  Vec sum[few][many] = {};
-  const T* const rows = d.many + at * d.many_row;
-  for_each_vector<T>(d.depth, [&](std::int64_t k, int count) {
-    Vec x[few];
-    UNROLL_FULL_UNROLL
-    for (int i = 0; i < few; i++) x[i] = load_some(d.few + i * d.few_row + k, count);
-    UNROLL_FULL_UNROLL
-    for (int j = 0; j < many; j++) {
-      const Vec y = load_some(rows + j * d.many_row + k, count);
-      UNROLL_FULL_UNROLL
-      for (int i = 0; i < few; i++) sum[i][j] = S::fma(x[i], y, sum[i][j]);
-    }
-  });
-  for (int i = 0; i < few; i++) {
-    for (int j = 0; j < many; j++) {
-      T* const to = d.c + i * d.c_few + (at + j) * d.c_many;
-      const T value = d.alpha * sum_of_lanes<T>(sum[i][j]);
-      *to = d.beta == T(0) ? value : value + d.beta * *to;
-    }
-  }
-}
-
-template <class T, int few>
-static void dots_of(const Dots<T>& d, std::int64_t begin, std::int64_t end) {
-  for (; begin + 4 <= end; begin += 4) dots<T, few, 4>(d, begin);
-  for (; begin < end; begin++) dots<T, few, 1>(d, begin);
-}
-
-static bool uses_dots(const MatmulShape& s) {
-  return s.a_col == 1 && s.b_row == 1 && (s.M <= dot_few || s.N <= dot_few) && s.K >= 16;
-}
-
-template <class T>
-static void dot_rectangle(const MatmulShape& s, const MatmulArgs<T>& args, const Rectangle& r) {
-  Dots<T> d{.few = args.b,
-            .many = args.a,
-            .few_row = s.b_col,
-            .many_row = s.a_row,
-            .c = args.c,
-            .c_few = 1,
-            .c_many = s.c_row,
-            .depth = s.K,
-            .alpha = T(s.alpha),
-            .beta = T(s.beta)};
-  std::int64_t few = s.N, begin = r.row, end = r.row + r.rows;
-  if (s.N > dot_few) {
-    d.few = args.a, d.many = args.b, d.few_row = s.a_row, d.many_row = s.b_col, d.c_few = s.c_row,
-    d.c_many = 1;
-    few = s.M, begin = r.column, end = r.column + r.columns;
-  }
-  if (few == 1) return dots_of<T, 1>(d, begin, end);
-  if (few == 2) return dots_of<T, 2>(d, begin, end);
-  dots_of<T, 3>(d, begin, end);
 }
 
 // ---- sharing the work
@@ -416,7 +272,7 @@ static MatmulShape turned(MatmulShape s) {
 template <class T>
 std::size_t matmul_scratch(const MatmulShape& s) noexcept {
   if (turns(s)) return matmul_scratch<T>(turned(s));
-  return uses_dots(s) ? 0 : std::size_t(threads_of(s)) * matmul_slot_bytes<T>(s);
+  return std::size_t(threads_of(s)) * matmul_slot_bytes<T>(s);
 }
 
 template <class T>
@@ -425,11 +281,14 @@ void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
   if (turns(s)) {
     return matmul<T>(turned(s), {.a = args.b, .b = args.a, .c = args.c, .scratch = args.scratch});
   }
-  const bool by_dots = uses_dots(s);
-  const std::size_t slot_bytes = by_dots ? 0 : matmul_slot_bytes<T>(s);
+  const DotSides dots = dot_sides(s);
+  const std::size_t slot_bytes = matmul_slot_bytes<T>(s);
   const int threads = threads_of(s), width = Plan<T>(s).width;
   const int parts = s.batch >= 4 * threads ? 1 : threads;  // many products: each stays whole
-  const int rows = row_parts(s, parts), columns = parts / rows;
+  const int rows = dots == DotSides::few_rows      ? 1
+                   : dots == DotSides::few_columns ? parts
+                                                   : row_parts(s, parts);
+  const int columns = parts / rows;
   for_each_index_in_slot(s.batch * parts, work_of(s), [&](std::int64_t i, int slot) {
     const std::int64_t batch = i / parts, part = i % parts;
     Rectangle r;
@@ -440,14 +299,18 @@ void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
                             .b = args.b + batch * s.b_batch,
                             .c = args.c + batch * s.c_batch,
                             .scratch = nullptr};
-    if (by_dots) return dot_rectangle(s, one, r);
-    rectangle(s, one, r, static_cast<char*>(args.scratch) + std::size_t(slot) * slot_bytes);
+    char* const own = static_cast<char*>(args.scratch) + std::size_t(slot) * slot_bytes;
+    if (dots == DotSides::none) return rectangle(s, one, r, own);
+    const bool by_rows = dots == DotSides::few_columns;  // then those of A are the many
+    const std::int64_t begin = by_rows ? r.row : r.column;
+    dot_rows(s, one, begin, begin + (by_rows ? r.rows : r.columns), reinterpret_cast<T*>(own));
   });
 }
 
-#define UNROLL_INSTANTIATE(T)                                             \
-  template std::size_t matmul_slot_bytes<T>(const MatmulShape&) noexcept; \
-  template std::size_t matmul_scratch<T>(const MatmulShape&) noexcept;    \
+#define UNROLL_INSTANTIATE(T)                                                    \
+  template std::size_t matmul_slot_bytes<T>(const MatmulShape&) noexcept;        \
+  template std::size_t matmul_slot_bytes_within<T>(const MatmulShape&) noexcept; \
+  template std::size_t matmul_scratch<T>(const MatmulShape&) noexcept;           \
   template void matmul<T>(const MatmulShape&, const MatmulArgs<T>&) noexcept;
 UNROLL_INSTANTIATE(float)
 UNROLL_INSTANTIATE(double)
