@@ -1,5 +1,5 @@
 // Scaled dot-product attention in float32, 8 heads of 64: forward, and forward and backward to
-// q, k and v. Arguments: time steps, causal.
+// q, k and v. Arguments: sequences, time steps, causal.
 //
 //   OMP_NUM_THREADS=2 build/bench/attention_bench --benchmark_repetitions=5
 //
@@ -21,12 +21,12 @@ struct Problem {
   double flops;
 
   explicit Problem(const benchmark::State& state) {
-    const std::int64_t T = state.range(0), heads = 8, D = 64;
-    options.causal = state.range(1) != 0;
+    const std::int64_t N = state.range(0), T = state.range(1), heads = 8, D = 64;
+    options.causal = state.range(2) != 0;
     Random random(1);
-    for (int i = 0; i < 3; i++) x.push_back(random.normal({1, heads, T, D}));
-    u = random.normal({1, heads, T, D});
-    flops = 4.0 * double(heads * T * T * D) * (options.causal ? 0.5 : 1);
+    for (int i = 0; i < 3; i++) x.push_back(random.normal({N, heads, T, D}));
+    u = random.normal({N, heads, T, D});
+    flops = 4.0 * double(N * heads * T * T * D) * (options.causal ? 0.5 : 1);
   }
   Tensor run() const { return scaled_dot_product_attention(x[0], x[1], x[2], options).context; }
   Tensor twin() const { return attention_twin(x[0], x[1], x[2], {}, options).context; }
@@ -54,8 +54,9 @@ void step(benchmark::State& state) {
 
 void sizes(benchmark::internal::Benchmark* bench) {
   bench->Unit(benchmark::kMillisecond)->UseRealTime();
-  for (const int T : {128, 512, 2048})
-    for (const int causal : {0, 1}) bench->Args({T, causal});
+  for (const int causal : {0, 1}) {
+    bench->Args({1, 128, causal})->Args({4, 512, causal})->Args({1, 2048, causal});
+  }
 }
 
 BENCHMARK(forward)->Apply(sizes);

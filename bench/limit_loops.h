@@ -21,8 +21,8 @@ struct FmaArgs {
 
 struct StreamShape {
   Traffic traffic;
-  std::int64_t count;       // numbers per array, a multiple of stream_step
-  std::int64_t passes = 1;  // over the same arrays
+  std::int64_t count;        // numbers per array, a multiple of stream_step
+  std::int64_t passes = 1;   // over the same arrays
   bool past_caches = false;  // stores do not fill the caches
 };
 template <class T>

@@ -97,8 +97,7 @@ double measure_stream(Traffic traffic, std::size_t bytes, int threads) {
     float* const own = buffer.data() + thread * arrays * count;
     alignas(64) float sink[16];
     return cpu::stream_loop<float>(
-        shape,
-        {.a = own, .b = own + count, .out = own + (arrays - 1) * count, .sink = sink});
+        shape, {.a = own, .b = own + count, .out = own + (arrays - 1) * count, .sink = sink});
   };
   const double plain = best_rate(threads, run);
   if (traffic == Traffic::read) return plain;

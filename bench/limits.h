@@ -1,5 +1,5 @@
-// What the machine can do at best, each figure measured in milliseconds (0.3 s on a busy machine): the arithmetic of its
-// registers, and the bytes that pass through each level of its memory.
+// What the machine can do at best, each figure measured in milliseconds (0.3 s on a busy machine):
+// the arithmetic of its registers, and the bytes that pass through each level of its memory.
 //
 //   const double flops = fma_peak(Dtype::float32, 2);                    // FLOP/s of 2 threads
 //   const double bytes = bandwidth(Traffic::copy, 24 << 20, 1);          // bytes per second

@@ -1,5 +1,5 @@
-// The limits of this machine that the other benchmarks compare with: multiply-adds in registers, and
-// bytes through each level of memory, for 1 to OMP_NUM_THREADS threads.
+// The limits of this machine that the other benchmarks compare with: multiply-adds in registers,
+// and bytes through each level of memory, for 1 to OMP_NUM_THREADS threads.
 //
 //   OMP_NUM_THREADS=2 build/bench/limits_bench
 //   UNROLL_ISA=avx2 build/bench/limits_bench --json

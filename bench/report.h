@@ -1,5 +1,5 @@
-// What the benchmarks share: a check of the result, which comes first, and the rate beside the limit
-// that was measured in the same run.
+// What the benchmarks share: a check of the result, which comes first, and the rate beside the
+// limit that was measured in the same run.
 //
 //   require_close("lstm", lstm(..).y, lstm_twin(..).y);
 //   for (auto _ : state) benchmark::DoNotOptimize(lstm(..));

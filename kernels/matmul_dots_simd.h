@@ -41,20 +41,6 @@ static inline std::int64_t dot_copy(const MatmulShape& s) {
 
 // ---- sums
 
-// v with its lanes moved down by `by`.
-template <int by, class Vec, int... i>
-UNROLL_SIMD_FN Vec moved_down(Vec v, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(v, v, ((i + by) % int(sizeof...(i)))...);
-}
-
-// sum[l] += sum[l + half], then for half of that, down to 4 lanes.
-template <class T, int half>
-UNROLL_SIMD_FN typename Simd<T>::Vec folded_to_four(typename Simd<T>::Vec v) {
-  constexpr std::make_integer_sequence<int, Simd<T>::lanes> sequence{};
-  if constexpr (half >= 4) return folded_to_four<T, half / 2>(v + moved_down<half>(v, sequence));
-  return v;
-}
-
 // The sums of the lanes of four vectors; each in the order of sum_of_lanes.
 template <class T>
 static inline __attribute__((always_inline)) void sums_of_four(const typename Simd<T>::Vec* v,
@@ -66,7 +52,8 @@ static inline __attribute__((always_inline)) void sums_of_four(const typename Si
     const Vec even = zip_low(v[0], v[2], sequence) + zip_high(v[0], v[2], sequence);
     const Vec odd = zip_low(v[1], v[3], sequence) + zip_high(v[1], v[3], sequence);
     const Vec all = zip_low(even, odd, sequence) + zip_high(even, odd, sequence);
-    store_some(sums, folded_to_four<T, lanes / 2>(all), 4);
+    const auto add = [](Vec a, Vec b) { return a + b; };
+    store_some(sums, folded<T, lanes / 2, 4>(all, add), 4);
   } else {
     for (int i = 0; i < 4; i++) sums[i] = sum_of_lanes<T>(v[i]);
   }

@@ -16,10 +16,7 @@ static inline T row_max(const T* x, std::int64_t n) {
   typename S::Vec best = S::set(T(-__builtin_inf()));
   std::int64_t i = 0;
   for (; i + S::lanes <= n; i += S::lanes) best = S::max(S::load(x + i), best);
-  T lane[S::lanes];
-  S::store(lane, best);
-  T largest = lane[0];
-  for (int j = 1; j < S::lanes; j++) largest = lane[j] > largest ? lane[j] : largest;
+  T largest = max_of_lanes<T>(best);
   for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
   return largest;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "kernels/simd.h"
 
@@ -34,15 +35,35 @@ UNROLL_SIMD_FN void store_some(T* p, typename Simd<T>::Vec v, int count) {
   Simd<T>::store_n(p, v, count);
 }
 
+// v with its lanes moved down by `by`, and those in front behind them.
+template <int by, class Vec, int... i>
+UNROLL_SIMD_FN Vec moved_down(Vec v, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(v, v, ((i + by) % int(sizeof...(i)))...);
+}
+
+// v[l] = join(v[l], v[l + half]), then the same for half of that, down to `last` lanes.
+template <class T, int half, int last, class Join>
+UNROLL_SIMD_FN typename Simd<T>::Vec folded(typename Simd<T>::Vec v, Join join) {
+  constexpr std::make_integer_sequence<int, Simd<T>::lanes> sequence{};
+  if constexpr (half >= last) {
+    return folded<T, half / 2, last>(join(v, moved_down<half>(v, sequence)), join);
+  } else {
+    return v;
+  }
+}
+
 // The sum of all lanes, halves folded onto each other.
 template <class T>
 UNROLL_SIMD_FN T sum_of_lanes(typename Simd<T>::Vec v) {
-  T lane[Simd<T>::lanes];
-  Simd<T>::store(lane, v);
-  for (int half = Simd<T>::lanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-  }
-  return lane[0];
+  using Vec = typename Simd<T>::Vec;
+  return folded<T, Simd<T>::lanes / 2, 1>(v, [](Vec a, Vec b) { return a + b; })[0];
+}
+
+// The largest lane; none is NaN.
+template <class T>
+UNROLL_SIMD_FN T max_of_lanes(typename Simd<T>::Vec v) {
+  using Vec = typename Simd<T>::Vec;
+  return folded<T, Simd<T>::lanes / 2, 1>(v, [](Vec a, Vec b) { return Simd<T>::max(a, b); })[0];
 }
 
 }  // namespace unroll::UNROLL_ISA_NS

@@ -107,6 +107,9 @@ TYPED_TEST(MatmulKernel, SizesBeyondTheBlocks) {
                                     {1, 600, 500},
                                     {600, 1, 500},
                                     {4, 70, 900},
+                                    {1, 2200, 500},
+                                    {8, 71, 500},
+                                    {67, 11, 300},
                                     {129, 257, 65}}) {
         MatmulShape s = with_transposes(M, N, K, t & 1, t & 2);
         s.alpha = -1.5, s.beta = t == 1 ? 0.5 : t == 2 ? 1 : 0;
@@ -173,9 +176,12 @@ TYPED_TEST(MatmulKernel, SameBitsForAnyNumberOfThreads) {
                              {64, 32, 32, 20},
                              {1, 3000, 500, 1},
                              {3000, 1, 500, 1},
-                             {3, 2000, 700, 1}}) {
-      const std::int64_t M = size[0], N = size[1], K = size[2], batch = size[3];
-      MatmulShape s = MatmulShape::dense(M, N, K);
+                             {3, 2000, 700, 1},
+                             {8, 400, 300, 1},
+                             {-8, 400, 300, 1},
+                             {-400, 8, 300, 1}}) {  // negative: B is transposed
+      const std::int64_t M = std::abs(size[0]), N = size[1], K = size[2], batch = size[3];
+      MatmulShape s = with_transposes(M, N, K, false, size[0] < 0);
       s.batch = batch, s.a_batch = M * K, s.b_batch = K * N, s.c_batch = M * N;
       const std::vector<T> a = normals<T>(batch * M * K, 1), b = normals<T>(batch * K * N, 2);
       std::vector<T> first;
