@@ -102,7 +102,7 @@ const Case cases[] = {
         ->MinTime(0.05)
         ->Arg(32 << 10)
         ->Arg(512 << 10)
-        ->Arg(16 << 20);
+        ->Arg(8 << 20);
   }
   return true;
 }();

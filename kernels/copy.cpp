@@ -1,6 +1,6 @@
 #include "kernels/copy.h"
 
-#include "kernels/strided_loop.h"
+#include "kernels/past_caches_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
@@ -9,14 +9,17 @@ void copy(const Strided& space, const CopyArgs<T>& args) noexcept {
   const Strided s = merged(space, 2);
   const Layout from = layout_of(s, 1);
   const bool direct = s.rank == 0 || layout_of(s, 0) == Layout::dense;
-  for_each_block(element_count(s), 1, [&](std::int64_t begin, int n) {
-    T gathered[block_size];
-    T* to = direct ? args.y + begin : gathered;  // gathered straight to where it goes
-    const T* x = read_block(s, 1, from, args.x, begin, n, to);
-    if (!direct)
-      write_block(s, args.y, begin, n, x);
-    else if (x != to)
-      __builtin_memcpy(to, x, std::size_t(n) * sizeof(T));
+  const bool past = goes_past_caches(args.y, element_count(s), false);
+  for_each_filled_block(element_count(s), 1, past, [&](std::int64_t begin, int n) {
+    if (!direct) {
+      T gathered[block_size];
+      const T* const x = read_block(s, 1, from, args.x, begin, n, gathered);
+      return write_block(s, args.y, begin, n, x);
+    }
+    fill_block(args.y + begin, n, past, [&](T* to) {  // gathered straight to where it goes
+      const T* const x = read_block(s, 1, from, args.x, begin, n, to);
+      if (x != to) __builtin_memcpy(to, x, std::size_t(n) * sizeof(T));
+    });
   });
 }
 

@@ -2,8 +2,7 @@
 
 #include <utility>
 
-#include "kernels/simd.h"
-#include "kernels/strided_loop.h"
+#include "kernels/past_caches_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
@@ -27,9 +26,7 @@ struct LaneMath {
     each_lane(lane, f);
     return S::load(lane);
   }
-  UNROLL_SIMD_FN Vec sqrt(Vec x) {
-    return mapped(x, [](T v) { return std::sqrt(v); });
-  }
+  UNROLL_SIMD_FN Vec sqrt(Vec x) { return S::sqrt(x); }
   UNROLL_SIMD_FN Vec expm1(Vec x) {
     return mapped(x, [](T v) { return std::expm1(v); });
   }
@@ -215,14 +212,20 @@ template <class X, class Y, class Run>
 static void map1(const Strided& space, int cost, const X* x, Y* y, Run run) {
   const std::int64_t flat = flat_count(space, 2);
   if (flat >= 0) {
-    return for_each_block(flat, cost, [&](std::int64_t at, int n) { run(n, x + at, y + at); });
+    const bool past = goes_past_caches(y, flat, reinterpret_cast<const void*>(x) == y);
+    return for_each_filled_block(flat, cost, past, [&](std::int64_t at, int n) {
+      fill_block(y + at, n, past, [&](Y* to) { run(n, x + at, to); });
+    });
   }
   const Strided s = merged(space, 2);
   const Layout to = layout_of(s, 0), from = layout_of(s, 1);
-  for_each_block(element_count(s), cost, [&](std::int64_t begin, int n) {
+  const bool past = goes_past_caches(y, element_count(s), reinterpret_cast<const void*>(x) == y);
+  for_each_filled_block(element_count(s), cost, past, [&](std::int64_t begin, int n) {
     X in[block_size];
     const X* p = read_block(s, 1, from, x, begin, n, in);
-    if (to == Layout::dense || s.rank == 0) return run(n, p, y + begin);
+    if (to == Layout::dense || s.rank == 0) {
+      return fill_block(y + begin, n, past, [&](Y* block) { run(n, p, block); });
+    }
     Y out[block_size];
     run(n, p, out);
     write_block(s, y, begin, n, out);
@@ -234,16 +237,23 @@ template <class X, class Z, class Run>
 static void map2(const Strided& space, int cost, const X* a, const X* b, Z* z, Run run) {
   const std::int64_t flat = flat_count(space, 3);
   if (flat >= 0) {
-    return for_each_block(flat, cost,
-                          [&](std::int64_t at, int n) { run(n, a + at, b + at, z + at); });
+    const void* const to = z;
+    const bool past = goes_past_caches(z, flat, to == a || to == b);
+    return for_each_filled_block(flat, cost, past, [&](std::int64_t at, int n) {
+      fill_block(z + at, n, past, [&](Z* block) { run(n, a + at, b + at, block); });
+    });
   }
   const Strided s = merged(space, 3);
   const Layout to = layout_of(s, 0), from_a = layout_of(s, 1), from_b = layout_of(s, 2);
-  for_each_block(element_count(s), cost, [&](std::int64_t begin, int n) {
+  const void* const target = z;
+  const bool past = goes_past_caches(z, element_count(s), target == a || target == b);
+  for_each_filled_block(element_count(s), cost, past, [&](std::int64_t begin, int n) {
     X in_a[block_size], in_b[block_size];
     const X* p = read_block(s, 1, from_a, a, begin, n, in_a);
     const X* q = read_block(s, 2, from_b, b, begin, n, in_b);
-    if (to == Layout::dense || s.rank == 0) return run(n, p, q, z + begin);
+    if (to == Layout::dense || s.rank == 0) {
+      return fill_block(z + begin, n, past, [&](Z* block) { run(n, p, q, block); });
+    }
     Z out[block_size];
     run(n, p, q, out);
     write_block(s, z, begin, n, out);

@@ -124,8 +124,10 @@ struct Plan {
     // first-level cache as it is.
     const bool cheap = s.M <= 2 * tile_rows || s.N * s.K * std::int64_t(sizeof(T)) <= 16384;
     packs_b = s.b_col != 1 || !cheap;
-    // One row of A reads B once: where that comes from memory, along a few rows at a time.
-    const bool far = s.M == 1 && !packs_b && s.N * s.K * std::int64_t(sizeof(T)) > far_bytes;
+    // One row of A reads B once: where that comes from memory, along a few rows at a time. So many
+    // sums would be rounded to the grid of a large C.
+    const bool far =
+        s.M == 1 && s.beta == 0 && !packs_b && s.N * s.K * std::int64_t(sizeof(T)) > far_bytes;
     depth = far ? 8 : K_block;
     columns = far ? s.N : N_block<T>;
   }

@@ -1,33 +1,49 @@
 #include "kernels/optimizer.h"
 
 #include "kernels/strided_loop.h"
+#include "kernels/vector_loop_simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
-template <class T>
-void sgd(const SgdShape& s, const SgdArgs<T>& args) noexcept {
-  const T lr = T(s.lr), momentum = T(s.momentum), keep = T(1 - s.dampening);
-  const T decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
-  const bool moving = s.momentum != 0;
-  for_each_block(s.count, 2, [&](std::int64_t begin, int n) {
-    const T* __restrict g = args.grad + begin;
-    T* __restrict p = args.param + begin;
-    T* __restrict v = moving ? args.velocity + begin : nullptr;
-    for (int i = 0; i < n; i++) {
-      const T gradient = g[i] * grad_scale + decay * p[i];
-      T step = gradient;
-      if (moving) {
-        v[i] = s.first ? gradient : momentum * v[i] + keep * gradient;
-        step = s.nesterov ? gradient + momentum * v[i] : v[i];
-      }
-      p[i] -= lr * step;
-    }
+// Calls f(i, count) for every vector of 0 .. count-1, with the work of one element in additions.
+template <class T, class F>
+static void for_each_step(std::int64_t count, int cost, F f) {
+  for_each_block(count, cost, [&](std::int64_t begin, int n) {
+    for_each_vector<T>(n, [&](std::int64_t i, int lanes) { f(begin + i, lanes); });
   });
 }
 
+// The gradient that every rule begins with: scaled, and drawn towards small parameters.
 template <class T>
-static T root_of(T x) {
-  return sizeof(T) == 4 ? T(__builtin_sqrtf(float(x))) : T(__builtin_sqrt(double(x)));
+struct Gradient {
+  using S = Simd<T>;
+  T scale, decay;
+
+  inline __attribute__((always_inline)) typename S::Vec at(const T* grad, typename S::Vec param,
+                                                           int count) const {
+    return load_some(grad, count) * S::set(scale) + S::set(decay) * param;
+  }
+};
+
+template <class T>
+void sgd(const SgdShape& s, const SgdArgs<T>& args) noexcept {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
+  const T lr = T(s.lr), momentum = T(s.momentum), keep = T(1 - s.dampening);
+  const Gradient<T> gradient{T(s.grad_scale), T(s.weight_decay)};
+  const bool moving = s.momentum != 0;
+  for_each_step<T>(s.count, 2, [&](std::int64_t i, int count) {
+    const Vec p = load_some(args.param + i, count);
+    const Vec g = gradient.at(args.grad + i, p, count);
+    Vec step = g;
+    if (moving) {
+      T* const at = args.velocity + i;
+      const Vec v = s.first ? g : S::set(momentum) * load_some(at, count) + S::set(keep) * g;
+      store_some(at, v, count);
+      step = s.nesterov ? g + S::set(momentum) * v : v;
+    }
+    store_some(args.param + i, p - S::set(lr) * step, count);
+  });
 }
 
 // What a step of Adam or a relative does with the moments:
@@ -64,103 +80,96 @@ static AdamCoefficients coefficients_of(const AdamShape& s) {
 
 template <class T>
 void adam(const AdamShape& s, const AdamArgs<T>& args) noexcept {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
   const AdamCoefficients c = coefficients_of(s);
   const T step = T(c.by_m), by_grad = T(c.by_grad), root = T(c.root), eps = T(c.eps);
   const T beta1 = T(s.beta1), new1 = T(1 - s.beta1), beta2 = T(s.beta2), new2 = T(1 - s.beta2);
-  const T decay = s.decoupled ? T(0) : T(s.weight_decay), grad_scale = T(s.grad_scale);
+  const Gradient<T> gradient{T(s.grad_scale), s.decoupled ? T(0) : T(s.weight_decay)};
   const T shrink = T(c.shrink);
-  for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
-    const T* __restrict g = args.grad + begin;
-    T* __restrict p = args.param + begin;
-    T* __restrict m = args.m + begin;
-    T* __restrict v = args.v + begin;
-    T* __restrict highest = args.v_max ? args.v_max + begin : nullptr;
-    T second[block_size];  // what the step is divided by the root of
-    T gradient[block_size];
-    for (int i = 0; i < n; i++) {
-      gradient[i] = g[i] * grad_scale + decay * p[i];
-      m[i] = m[i] * beta1 + gradient[i] * new1;
-      v[i] = v[i] * beta2 + gradient[i] * gradient[i] * new2;
-      second[i] = v[i];
+  const bool nadam = s.rule == AdamRule::nadam;
+  for_each_step<T>(s.count, 4, [&](std::int64_t i, int count) {
+    const Vec p = load_some(args.param + i, count);
+    const Vec g = gradient.at(args.grad + i, p, count);
+    const Vec m = load_some(args.m + i, count) * S::set(beta1) + g * S::set(new1);
+    const Vec v = load_some(args.v + i, count) * S::set(beta2) + g * g * S::set(new2);
+    store_some(args.m + i, m, count);
+    store_some(args.v + i, v, count);
+    Vec second = v;
+    if (args.v_max) {
+      const Vec before = load_some(args.v_max + i, count);
+      second = v > before ? v : v != v ? v : before;
+      store_some(args.v_max + i, second, count);
     }
-    if (highest) {
-      for (int i = 0; i < n; i++) {
-        highest[i] = v[i] > highest[i] || v[i] != v[i] ? v[i] : highest[i];
-        second[i] = highest[i];
-      }
-    }
+    Vec result = p * S::set(shrink);
     if (c.plain) {
-      for (int i = 0; i < n; i++) p[i] = p[i] * shrink - step * m[i];
-    } else if (s.rule == AdamRule::nadam) {
-      for (int i = 0; i < n; i++) {
-        const T size = root_of(second[i]) / root + eps;
-        p[i] = p[i] * shrink - by_grad * (gradient[i] / size) - step * (m[i] / size);
-      }
+      result = result - S::set(step) * m;
     } else {
-      for (int i = 0; i < n; i++)
-        p[i] = p[i] * shrink - step * (m[i] / (root_of(second[i]) / root + eps));
+      const Vec size = S::sqrt(second) / S::set(root) + S::set(eps);
+      if (nadam) result = result - S::set(by_grad) * (g / size);
+      result = result - S::set(step) * (m / size);
     }
+    store_some(args.param + i, result, count);
   });
 }
 
 template <class T>
 void rmsprop(const RmspropShape& s, const RmspropArgs<T>& args) noexcept {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
   const T lr = T(s.lr), alpha = T(s.alpha), fresh = T(1 - s.alpha), eps = T(s.eps);
-  const T momentum = T(s.momentum), decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
+  const T momentum = T(s.momentum);
+  const Gradient<T> gradient{T(s.grad_scale), T(s.weight_decay)};
   const bool moving = s.momentum != 0;
-  for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
-    const T* __restrict g = args.grad + begin;
-    T* __restrict p = args.param + begin;
-    T* __restrict square = args.square + begin;
-    T* __restrict average = args.average ? args.average + begin : nullptr;
-    T* __restrict v = moving ? args.velocity + begin : nullptr;
-    for (int i = 0; i < n; i++) {
-      const T gradient = g[i] * grad_scale + decay * p[i];
-      square[i] = square[i] * alpha + gradient * gradient * fresh;
-      T variance = square[i];
-      if (average) {
-        average[i] = average[i] * alpha + gradient * fresh;
-        variance -= average[i] * average[i];
-        if (variance < T(0)) variance = T(0);  // a rounding below it
-      }
-      const T step = gradient / (root_of(variance) + eps);
-      if (moving) v[i] = v[i] * momentum + step;
-      p[i] -= lr * (moving ? v[i] : step);
+  for_each_step<T>(s.count, 4, [&](std::int64_t i, int count) {
+    const Vec p = load_some(args.param + i, count);
+    const Vec g = gradient.at(args.grad + i, p, count);
+    const Vec square = load_some(args.square + i, count) * S::set(alpha) + g * g * S::set(fresh);
+    store_some(args.square + i, square, count);
+    Vec spread = square;
+    if (args.average) {
+      const Vec mean = load_some(args.average + i, count) * S::set(alpha) + g * S::set(fresh);
+      store_some(args.average + i, mean, count);
+      spread = S::max(S::zero(), square - mean * mean);  // it may be a rounding below 0
     }
+    Vec step = g / (S::sqrt(spread) + S::set(eps));
+    if (moving) {
+      step = S::set(momentum) * load_some(args.velocity + i, count) + step;
+      store_some(args.velocity + i, step, count);
+    }
+    store_some(args.param + i, p - S::set(lr) * step, count);
   });
 }
 
 template <class T>
 void adagrad(const AdagradShape& s, const AdagradArgs<T>& args) noexcept {
-  const T lr = T(s.lr), eps = T(s.eps), decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
-  for_each_block(s.count, 3, [&](std::int64_t begin, int n) {
-    const T* __restrict g = args.grad + begin;
-    T* __restrict p = args.param + begin;
-    T* __restrict sum = args.sum + begin;
-    for (int i = 0; i < n; i++) {
-      const T gradient = g[i] * grad_scale + decay * p[i];
-      sum[i] += gradient * gradient;
-      p[i] -= lr * (gradient / (root_of(sum[i]) + eps));
-    }
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
+  const T lr = T(s.lr), eps = T(s.eps);
+  const Gradient<T> gradient{T(s.grad_scale), T(s.weight_decay)};
+  for_each_step<T>(s.count, 3, [&](std::int64_t i, int count) {
+    const Vec p = load_some(args.param + i, count);
+    const Vec g = gradient.at(args.grad + i, p, count);
+    const Vec sum = load_some(args.sum + i, count) + g * g;
+    store_some(args.sum + i, sum, count);
+    store_some(args.param + i, p - S::set(lr) * (g / (S::sqrt(sum) + S::set(eps))), count);
   });
 }
 
 template <class T>
 void adadelta(const AdadeltaShape& s, const AdadeltaArgs<T>& args) noexcept {
+  using S = Simd<T>;
+  using Vec = typename S::Vec;
   const T lr = T(s.lr), rho = T(s.rho), fresh = T(1 - s.rho), eps = T(s.eps);
-  const T decay = T(s.weight_decay), grad_scale = T(s.grad_scale);
-  for_each_block(s.count, 4, [&](std::int64_t begin, int n) {
-    const T* __restrict g = args.grad + begin;
-    T* __restrict p = args.param + begin;
-    T* __restrict square = args.square + begin;
-    T* __restrict delta = args.delta + begin;
-    for (int i = 0; i < n; i++) {
-      const T gradient = g[i] * grad_scale + decay * p[i];
-      square[i] = square[i] * rho + gradient * gradient * fresh;
-      const T step = root_of(delta[i] + eps) / root_of(square[i] + eps) * gradient;
-      delta[i] = delta[i] * rho + step * step * fresh;
-      p[i] -= lr * step;
-    }
+  const Gradient<T> gradient{T(s.grad_scale), T(s.weight_decay)};
+  for_each_step<T>(s.count, 4, [&](std::int64_t i, int count) {
+    const Vec p = load_some(args.param + i, count), before = load_some(args.delta + i, count);
+    const Vec g = gradient.at(args.grad + i, p, count);
+    const Vec square = load_some(args.square + i, count) * S::set(rho) + g * g * S::set(fresh);
+    const Vec step = S::sqrt(before + S::set(eps)) / S::sqrt(square + S::set(eps)) * g;
+    store_some(args.square + i, square, count);
+    store_some(args.delta + i, before * S::set(rho) + step * step * S::set(fresh), count);
+    store_some(args.param + i, p - S::set(lr) * step, count);
   });
 }
 

@@ -157,8 +157,8 @@ struct Simd {
     for (int i = 0; i < n; ++i) p[i] = a[i];
   }
 
-  // A store that does not bring its cache line in: for outputs that the caches would not hold anyway.
-  // p is aligned to `bytes`. end_stream() comes before other threads read it.
+  // A store that does not bring its cache line in: for outputs that the caches would not hold
+  // anyway. p is aligned to `bytes`. end_stream() comes before other threads read it.
   UNROLL_SIMD_FN void stream(Real* p, Vec a) {
 #if defined(__AVX512F__)
     if constexpr (bytes == 64) return _mm512_stream_si512((__m512i*)p, (__m512i)a);
@@ -201,6 +201,23 @@ struct Simd {
   }
   // c - a b
   UNROLL_SIMD_FN Vec fnma(Vec a, Vec b, Vec c) { return fma(-a, b, c); }
+
+  UNROLL_SIMD_FN Vec sqrt(Vec a) {
+#if defined(__AVX512F__)
+    if constexpr (bytes == 64 && is_float) return (Vec)_mm512_maskz_sqrt_ps(all_lanes, (__m512)a);
+    if constexpr (bytes == 64 && !is_float) return (Vec)_mm512_maskz_sqrt_pd(all_lanes, (__m512d)a);
+#endif
+#if defined(__AVX__)
+    if constexpr (bytes == 32 && is_float) return (Vec)_mm256_sqrt_ps((__m256)a);
+    if constexpr (bytes == 32 && !is_float) return (Vec)_mm256_sqrt_pd((__m256d)a);
+#endif
+#if defined(__SSE2__)
+    if constexpr (bytes == 16 && is_float) return (Vec)_mm_sqrt_ps((__m128)a);
+    if constexpr (bytes == 16 && !is_float) return (Vec)_mm_sqrt_pd((__m128d)a);
+#endif
+    for (int i = 0; i < lanes; ++i) a[i] = is_float ? __builtin_sqrtf(a[i]) : __builtin_sqrt(a[i]);
+    return a;
+  }
 
   // min and max: if either is NaN, b. The instruction is named because g++ makes a comparison and a
   // blend of the ternary.

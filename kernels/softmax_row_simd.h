@@ -40,7 +40,10 @@ template <class T>
 static inline void softmax_row(const T* x, T* y, std::int64_t n) {
   if (n == 0) return;
   const T sum = exp_row(x, row_max(x, n), y, n);
-  for (std::int64_t i = 0; i < n; i++) y[i] /= sum;
+  const typename Simd<T>::Vec all = Simd<T>::set(sum);
+  for_each_vector<T>(n, [&](std::int64_t i, int count) {
+    store_some(y + i, load_some(y + i, count) / all, count);
+  });
 }
 
 template <class T>

@@ -120,6 +120,9 @@ UNROLL_OUT_OF_LINE const T* read_block(const Strided& s, int operand, Layout lay
     const T* from = base + offset;
     if (stride == 1) {
       for (int i = 0; i < count; i++) to[i] = from[i];
+    } else if (stride == 0) {
+      const T x = *from;
+      for (int i = 0; i < count; i++) to[i] = x;
     } else {
       for (int i = 0; i < count; i++) to[i] = from[i * stride];
     }

@@ -162,6 +162,37 @@ TYPED_TEST(ElementwiseKernel, SameBitsForAnyNumberOfThreads) {
   });
 }
 
+// Outputs past the caches are the same numbers: dense, broadcast, in place and off alignment.
+TYPED_TEST(ElementwiseKernel, LargeOutputs) {
+  using T = TypeParam;
+  const std::int64_t columns = 2053, rows = (17 << 20) / std::int64_t(sizeof(T)) / columns;
+  const std::int64_t n = rows * columns;
+  const std::vector<T> x = normals<T>(n, 5), row = normals<T>(columns, 6);
+  const Strided broadcast{
+      .rank = 2, .size = {rows, columns}, .stride = {{columns, 1}, {columns, 1}, {0, 1}}};
+  for_each_isa([&] {
+    for (const std::size_t offset : {0, 1}) {
+      std::vector<T> y(std::size_t(n) + 1, T(-7));
+      cpu::unary<T>({.op = Unary::square, .space = flat(n, 2)},
+                    {.x = x.data(), .y = y.data() + offset});
+      EXPECT_EQ(y[offset == 0 ? std::size_t(n) : 0], T(-7));
+      std::int64_t wrong = 0;
+      for (std::size_t i = 0; i < x.size(); i++) wrong += y[i + offset] != x[i] * x[i];
+      EXPECT_EQ(wrong, 0);
+      cpu::binary<T>({.op = Binary::add, .space = broadcast},
+                     {.a = x.data(), .b = row.data(), .z = y.data() + offset});
+      for (std::size_t i = 0; i < x.size(); i++) {
+        wrong += y[i + offset] != x[i] + row[i % std::size_t(columns)];
+      }
+      EXPECT_EQ(wrong, 0);
+    }
+    std::vector<T> own = x;
+    cpu::binary<T>({.op = Binary::sub, .space = flat(n, 3)},
+                   {.a = own.data(), .b = x.data(), .z = own.data()});
+    EXPECT_EQ(own, std::vector<T>(x.size(), T(0)));
+  });
+}
+
 struct BinaryCase {
   Binary op;
   double (*f)(double, double);

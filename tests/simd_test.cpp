@@ -45,10 +45,18 @@ double ulps(Real got, long double want) {
   return double(std::fabs((long double)got - want) / std::ldexp(1.0L, exponent - Limits::digits));
 }
 
-// Numbers of all magnitudes that matter to exp, of both signs, and dense ones around zero.
+// Numbers of all magnitudes and both signs, from the smallest subnormal to the largest; many of
+// those that matter to exp, and dense ones around zero.
 template <class Real>
 std::vector<Real> samples() {
+  using Limits = std::numeric_limits<Real>;
   std::vector<Real> x;
+  for (Real magnitude = Limits::denorm_min(); magnitude < Limits::max() / 2;
+       magnitude *= Real(1.7)) {  // 1.7 of the smallest rounds to 2
+    x.push_back(magnitude);
+    x.push_back(-magnitude);
+  }
+  x.insert(x.end(), {Limits::max(), Limits::lowest(), Limits::min(), -Limits::min()});
   for (double magnitude = 1e-6; magnitude < 800; magnitude *= 1.00037) {
     x.push_back(Real(magnitude));
     x.push_back(Real(-magnitude));
