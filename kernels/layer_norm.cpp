@@ -113,33 +113,11 @@ static void pull_rows(const LayerNormShape& s, const LayerNormPull<T>& args) {
   });
 }
 
-// The sums of u z and of u over rows begin .. end-1, for the `count` columns of one vector.
-template <class T>
-struct ColumnSums {
-  typename Simd<T>::Vec with_z, plain;
-};
-template <class T>
-static inline ColumnSums<T> column_sums(const LayerNormShape& s, const LayerNormPull<T>& args,
-                                        std::int64_t direction, std::int64_t column, int count,
-                                        std::int64_t begin, std::int64_t end) {
-  using S = Simd<T>;
-  ColumnSums<T> sum{S::zero(), S::zero()};
-  for (std::int64_t row = begin; row < end; row++) {
-    const typename S::Vec x = load_some(args.x + row * s.n + column, count);
-    const typename S::Vec u = load_some(args.u + (direction * s.rows + row) * s.n + column, count);
-    const typename S::Vec z =
-        ((x - S::set(args.mean[row])) - S::set(args.mean_low[row])) * S::set(args.inv_sd[row]);
-    sum.with_z += u * z;
-    sum.plain += u;
-  }
-  return sum;
-}
-
 // Sums over rows, a strip of columns at a time: blocks of rows first, so that the error of many
 // rows stays small.
 template <class T>
 static void pull_columns(const LayerNormShape& s, const LayerNormPull<T>& args) {
-  constexpr int width = 256;
+  constexpr int width = 64;
   constexpr std::int64_t block = 64;
   const std::int64_t strips = (s.n + width - 1) / width;
   for_each_index(s.directions * strips, s.directions * s.rows * s.n * 3, [&](std::int64_t i) {
@@ -148,11 +126,17 @@ static void pull_columns(const LayerNormShape& s, const LayerNormPull<T>& args) 
     T with_z[width] = {}, plain[width] = {};
     for (std::int64_t begin = 0; begin < s.rows; begin += block) {
       const std::int64_t end = begin + block < s.rows ? begin + block : s.rows;
-      for_each_vector<T>(n, [&](std::int64_t j, int count) {
-        const ColumnSums<T> sum = column_sums(s, args, k, first + j, count, begin, end);
-        store_some(with_z + j, load_some(with_z + j, count) + sum.with_z, count);
-        store_some(plain + j, load_some(plain + j, count) + sum.plain, count);
-      });
+      T part_z[width] = {}, part[width] = {};
+      for (std::int64_t row = begin; row < end; row++) {
+        const T* __restrict x = args.x + row * s.n + first;
+        const T* __restrict u = args.u + (k * s.rows + row) * s.n + first;
+        const T high = args.mean[row], low = args.mean_low[row], inv_sd = args.inv_sd[row];
+        for (int j = 0; j < n; j++) {
+          part_z[j] += u[j] * (((x[j] - high) - low) * inv_sd);
+          part[j] += u[j];
+        }
+      }
+      for (int j = 0; j < n; j++) with_z[j] += part_z[j], plain[j] += part[j];
     }
     const auto put = [&](T* to, T beta, const T* sum) {
       if (!to) return;

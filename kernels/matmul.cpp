@@ -157,6 +157,7 @@ std::size_t matmul_slot_bytes(const MatmulShape& s) noexcept {
 template <class T>
 std::size_t matmul_slot_bytes_within(const MatmulShape& most) noexcept {
   MatmulShape s = most;
+  if (s.M > s.N) s.N = s.M;                            // the product may be turned
   s.a_row = 1, s.a_col = 2, s.b_row = 2, s.b_col = 2;  // what must be packed
   const std::size_t copy = std::size_t(4 * dot_few) * std::size_t(s.K) * sizeof(T);
   const std::size_t tiles = matmul_slot_bytes<T>(s);
