@@ -2,8 +2,8 @@
 //
 // Each step multiplies the rows [x 1 h] of the active sequences by the packed weights, one group of
 // hidden units and one block of rows at a time, and hands the gates to the cell while they are in
-// the first cache. Where few rows leave a step bound by reading the weights, the inputs' product of
-// many steps runs ahead of them, which reads its weights once.
+// the first cache. From where few active rows leave a step bound by reading the weights, the
+// inputs' product of many steps runs ahead of them, which reads its weights once.
 #pragma once
 
 #include "kernels/gate_panels_simd.h"
@@ -35,12 +35,13 @@ class RecurrentForward {
   using Real = typename S::Real;
   using G = Groups<S, Layout>;
 
-  static bool ahead(const RecurrentShape& s) { return s.N <= few_rows; }
+  // Rows that run ahead at most.
+  static Index rows_ahead(const RecurrentShape& s) { return smaller(s.N, few_rows); }
 
   struct Parts {
     Index panels, inputs, xs, gates, end;
     explicit Parts(const RecurrentShape& s) {
-      const Index rows = ahead(s) ? s.N * smaller(s.T, steps_ahead) : 0;
+      const Index rows = rows_ahead(s) * smaller(s.T, steps_ahead);
       panels = 0;
       inputs = panels + rounded_up(GatePanels<S, Layout>::size(s), 16);
       xs = inputs + rounded_up(2 * s.N * gate_input_stride<S, Layout>(s), 16);
@@ -72,6 +73,7 @@ class RecurrentForward {
 
   void run() {
     const RecurrentPlan plan = RecurrentForward::plan(shape_);
+    first_ahead_ = first_ahead(plan);
     run_team(plan.threads, [&](const Team& team) {
       if (args_.packs) panels_.pack({args_.w_ih, args_.w_hh, args_.b_ih, args_.b_hh}, team);
       const RowRange own = rows_of(team, sequences_, shape_.N, 1);
@@ -89,9 +91,20 @@ class RecurrentForward {
 
  private:
   static RecurrentPlan plan(const RecurrentShape& s) {
-    return plan_recurrence(s.N, G::count(s.H), Sequences(s).steps(),
+    const Sequences sequences(s);
+    return plan_recurrence(sequences.mean_active(), G::count(s.H), sequences.steps(),
                            gate_products(s, Layout::gates));
   }
+
+  // Where steps begin to run ahead. Threads that have rows of their own would each need room for
+  // it.
+  Index first_ahead(const RecurrentPlan& plan) const {
+    Index t = sequences_.steps();
+    if (plan.threads > 1 && !plan.by_units) return t;
+    while (t > 0 && sequences_.active(t - 1) <= few_rows) --t;
+    return t;
+  }
+  bool ahead(Index t) const { return t >= first_ahead_; }
 
   Real* input(Index t, Index row) const {
     return args_.scratch + parts_.inputs + ((t & 1) * shape_.N + row) * stride_;
@@ -104,7 +117,7 @@ class RecurrentForward {
     team.barrier();
     Index offset = 0;
     for (Index t = 0; t < sequences_.steps(); ++t) {
-      if (ahead(shape_) && t % steps_ahead == 0) run_ahead(t, groups, team);
+      if (ahead(t) && (t - first_ahead_) % steps_ahead == 0) run_ahead(t, groups, team);
       step(t, rows.before(sequences_.active(t)), groups, offset);
       offset += sequences_.active(t);
       load_inputs(t + 1, own.before(sequences_.active(t + 1)));
@@ -126,7 +139,7 @@ class RecurrentForward {
   void load_inputs(Index t, RowRange rows) const {
     for (Index j = rows.begin; j < rows.end; ++j) {
       // Run ahead: only the one, which may face a bias of the state.
-      if (ahead(shape_))
+      if (ahead(t))
         input(t, j)[shape_.I] = 1;
       else
         load_input(t, j, input(t, j));
@@ -136,14 +149,15 @@ class RecurrentForward {
   // ---- Ahead
 
   Real* gates_ahead(Index group, Index t, Index j) const {
-    const Index row = t % steps_ahead * shape_.N + j;
+    const Index each = rows_ahead(shape_);
+    const Index row = (t - first_ahead_) % steps_ahead * each + j;
     return args_.scratch + parts_.gates +
-           (group * shape_.N * smaller(shape_.T, steps_ahead) + row) * G::row;
+           (group * each * smaller(shape_.T, steps_ahead) + row) * G::row;
   }
 
   // The inputs' product of this step and those that follow, as far as it runs ahead.
   void run_ahead(Index t, RowRange groups, const Team& team) const {
-    const Index last = smaller(t + steps_ahead, sequences_.steps()), N = shape_.N;
+    const Index last = smaller(t + steps_ahead, sequences_.steps()), N = rows_ahead(shape_);
     Real* const xs = args_.scratch + parts_.xs;
     for (Index s = t + team.index; s < last; s += team.size) {
       for (Index j = 0; j < N; ++j) {
@@ -175,7 +189,7 @@ class RecurrentForward {
   }
 
   void step(Index t, RowRange rows, RowRange groups, Index offset) const {
-    if (ahead(shape_)) return step_ahead(t, rows, groups, offset);
+    if (ahead(t)) return step_ahead(t, rows, groups, offset);
     alignas(64) Real gates[gate_rows * G::row];
     for (Index group = groups.begin; group < groups.end; ++group) {
       for (Index first = rows.begin; first < rows.end; first += gate_rows) {
@@ -257,6 +271,7 @@ class RecurrentForward {
   const GatePanels<S, Layout> panels_;
   Real* const saved_;
   const Index h_stride_, y_stride_, stride_;
+  Index first_ahead_ = 0;
 };
 
 }  // namespace unroll::UNROLL_ISA_NS

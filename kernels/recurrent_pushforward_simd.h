@@ -37,8 +37,9 @@ class RecurrentPushforward {
         dy_stride_(args.dy_stride ? args.dy_stride : shape.H),
         stride_(gate_input_stride<S, Layout>(shape)),
         moving_weights_(args.dw_ih || args.dw_hh || args.db_ih || args.db_hh),
-        plan_(plan_recurrence(shape.N * (moving_weights_ ? 1 : shape.K), G::count(shape.H),
-                              sequences_.steps(), shape.K * gate_products(shape, Layout::gates))),
+        plan_(plan_recurrence(sequences_.mean_active() * (moving_weights_ ? 1 : shape.K),
+                              G::count(shape.H), sequences_.steps(),
+                              shape.K * gate_products(shape, Layout::gates))),
         panels_(shape, args.scratch, shape.N * (moving_weights_ ? 1 : shape.K)),
         d_panels_(shape, args.scratch + rounded_up(Panels::size(shape), 16), shape.N) {
     carry_ = args.scratch + 2 * rounded_up(Panels::size(shape), 16);

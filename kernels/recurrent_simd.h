@@ -42,6 +42,8 @@ class Sequences {
   }
   Index steps() const { return steps_; }
   Index total() const { return total_; }
+  // Active sequences of a step, on the average, rounded up.
+  Index mean_active() const { return steps_ > 0 ? (total_ + steps_ - 1) / steps_ : 0; }
   Index active(Index t) const {
     if (t >= steps_) return 0;
     return view_.length ? view_.active[first_ + t] : N_;

@@ -130,7 +130,7 @@ struct RecurrentPlan {
   bool by_units;
 };
 
-// For `rows` rows a step and hidden units that can be shared out in `pieces`.
+// For `rows` rows a step, on the average, and hidden units that can be shared out in `pieces`.
 inline RecurrentPlan plan_recurrence(Index rows, Index pieces, Index steps, double multiply_adds) {
   const int by_rows = useful_threads(rows, multiply_adds);
   // A step by units must pay for its barrier, about 0.2 microseconds.
