@@ -1,11 +1,11 @@
 // unroll bench: how fast the kernels are on this machine, results checked first.
-#include <unistd.h>
-
 #include <charconv>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include <unistd.h>
 
 #include "bench/limits.h"
 #include "bench/turns.h"
@@ -56,7 +56,7 @@ std::vector<bench::Size> sizes_of(const std::string& op, const std::string& aske
   try {
     bench::require_size(op, *size);
   } catch (const Error& error) {
-    throw UsageError(std::string("--size: ") + error.what());
+    throw UsageError(error.what());
   }
   return {*size};
 }
