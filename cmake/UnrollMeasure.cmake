@@ -1,6 +1,5 @@
-# unroll_measure: what bench/, bench/compare/, the command and the examples measure with. Never installed,
-# and built only where something needs it.
-add_library(unroll_measure STATIC EXCLUDE_FROM_ALL)
+# unroll_measure: what bench/, bench/compare/, the command and the examples measure with. Never installed.
+add_library(unroll_measure STATIC)
 foreach(stem limits own_kernel turns work)
   target_sources(unroll_measure PRIVATE "${PROJECT_SOURCE_DIR}/bench/${stem}.cpp")
 endforeach()
