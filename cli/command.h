@@ -16,5 +16,6 @@ void add_identify(Command& unroll);
 void add_collide(Command& unroll);
 void add_decode_tokens(Command& unroll);
 void add_invert(Command& unroll);
+void add_bench(Command& unroll);
 
 }  // namespace unroll::cli

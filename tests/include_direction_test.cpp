@@ -1,6 +1,7 @@
 // The direction of includes, as docs/design.md draws it:
 //
 //   core <- kernels <- autograd <- models <- inversion <- cli, capi;   io sits on core
+//   bench <- cli
 //
 // Each rule is a case of `breach`; the tests below it break each rule once, to show that it can
 // fail.
@@ -89,6 +90,7 @@ std::string breach(const std::string& path, const std::string& target) {
   if (height(from) < 0) return "";  // tests, bench and examples stand on everything
   if (to == "io")
     return height(from) >= height("models") ? "" : "the engine does not know of files";
+  if (from == "cli" && to == "bench") return "";  // unroll bench measures as the benchmarks do
   if (height(to) < 0) return "the product does not include " + to + "/";
   return height(to) < height(from) ? "" : from + "/ does not lie above " + to + "/";
 }
@@ -171,6 +173,7 @@ TEST(IncludeDirection, EachRuleCanFail) {
       {"models/trainer.cpp", "#include \"capi/unroll.h\""},
       {"cli/train.cpp", "#include \"capi/unroll.h\""},
       {"capi/tensor.cpp", "#include \"cli/run.h\""},
+      {"capi/tensor.cpp", "#include \"bench/limits.h\""},
       {"core/tensor.h", "namespace unroll {"},
       {"core/view.h", "namespace unroll::view {"},
       {"cuda/lstm.cu", "#include \"autograd/tape.h\""},
@@ -201,6 +204,7 @@ TEST(IncludeDirection, WhatIsAllowedPasses) {
       {"models/pca.cpp", "#include <Eigen/Eigenvalues>"},
       {"io/safetensors.cpp", "#include <nlohmann/json.hpp>"},
       {"cli/train.cpp", "#include \"models/trainer.h\""},
+      {"cli/bench.cpp", "#include \"bench/limits.h\""},
       {"cuda/lstm.cu", "#include \"kernels/lstm.h\""},
       {"capi/models.cpp", "#include \"models/series.h\""},
       {"core/tensor.h", "namespace UNROLL_API unroll {"},
