@@ -6,9 +6,10 @@
 #include "autograd/lstm.h"
 #include "autograd/rnn.h"
 #include "autograd/tape.h"
-#include "bench/compare/peak.h"
 #include "bench/compare/worker.h"
+#include "bench/limits.h"
 #include "core/error.h"
+#include "core/parallel.h"
 #include "kernels/isa.h"
 
 namespace unroll::compare {
@@ -80,6 +81,8 @@ Job prepare(const Problem& problem) {
   if (problem.is_step()) return {[op] { gradients_of(*op); }, [op] { return step_results(*op); }};
   return {[op] { op->forward(*op); }, [op] { return op->forward(*op); }};
 }
+
+double peak_gflops() { return bench::fma_peak(Dtype::float32, num_threads()) / 1e9; }
 
 }  // namespace
 }  // namespace unroll::compare
