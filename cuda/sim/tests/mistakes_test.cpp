@@ -1,0 +1,264 @@
+// Mistakes in a few lines, each found under its name, and the same lines without the mistake, which
+// give no report in any order.
+#include "cuda/sim/tests/mistakes.h"
+
+#include <functional>
+
+#include "cuda/sim/tests/testing.h"
+
+namespace unroll::sim_test {
+namespace {
+
+using sim::Fault;
+
+// Checked: kernels with checks find it; without them it is not looked for.
+enum class By { everyone, checks };
+
+void expect_only(Fault fault, By by, const std::function<void(bool wrong)>& queue,
+                 const std::string& words = "") {
+  for_schedules(2, [&] {
+    queue(false);
+    const Found f = found();
+    EXPECT_FALSE(f.fault.has_value()) << f.what;
+    if (by == By::checks && !sim::kernels_have_checks()) return;
+    queue(true);
+    expect_fault(fault, words);
+  });
+}
+
+TEST(Mistakes, HostPointerAsAnArgument) {
+  const DeviceArray<float> good(4);
+  std::vector<float> host(4);
+  expect_only(
+      Fault::host_pointer, By::everyone,
+      [&](bool wrong) { write_at(wrong ? host.data() : good.data(), 0); }, "write_at");
+}
+
+TEST(Mistakes, HostPointerInAStruct) {
+  const DeviceArray<float> good(4);
+  std::vector<float> host(4);
+  expect_only(
+      Fault::host_pointer, By::checks,
+      [&](bool wrong) { write_one({wrong ? host.data() : good.data()}, 0); }, "mistakes.cu:");
+}
+
+TEST(Mistakes, NullPointer) {
+  const DeviceArray<float> good(4);
+  expect_only(
+      Fault::host_pointer, By::everyone,
+      [&](bool wrong) { write_one({wrong ? nullptr : good.data()}, 0); }, "mistakes.cu:");
+}
+
+TEST(Mistakes, OneBeyondAnAllocation) {
+  const DeviceArray<float> x(10);
+  expect_only(
+      Fault::out_of_bounds, By::everyone,
+      [&](bool wrong) { write_one({x.data()}, wrong ? 10 : 9); }, "byte 40");
+}
+
+TEST(Mistakes, OneBeforeAnAllocation) {
+  const DeviceArray<float> x(10);
+  expect_only(
+      Fault::out_of_bounds, By::everyone,
+      [&](bool wrong) { write_one({x.data()}, wrong ? -1 : 0); }, "byte -4");
+}
+
+TEST(Mistakes, FarBeyondAnAllocation) {
+  const DeviceArray<float> x(10);
+  expect_only(
+      Fault::out_of_bounds, By::everyone,
+      [&](bool wrong) { write_one({x.data()}, wrong ? 200 : 0); }, "testing.h:");
+}
+
+TEST(Mistakes, BesideASharedArray) {
+  expect_only(
+      Fault::out_of_bounds, By::everyone, [](bool wrong) { beside_shared(wrong ? 8 : 7); },
+      "mistakes.cu:");
+}
+
+TEST(Mistakes, FarBeyondASharedArray) {
+  expect_only(
+      Fault::out_of_bounds, By::everyone, [](bool wrong) { beside_shared(wrong ? 1000 : 0); },
+      "mistakes.cu:");
+}
+
+TEST(Mistakes, AllocationThatWasFreed) {
+  auto* gone = static_cast<float*>(sim::malloc(4 * sizeof(float)));
+  sim::free(gone);
+  const DeviceArray<float> good(4);
+  expect_only(Fault::use_after_free, By::everyone,
+              [&](bool wrong) { write_one({wrong ? gone : good.data()}, 0); });
+}
+
+TEST(Mistakes, UnwrittenAllocation) {
+  const DeviceArray<float> unwritten(32), written(uniform(32)), to(32);
+  expect_only(Fault::unwritten_read, By::checks,
+              [&](bool wrong) { increment((wrong ? unwritten : written).data(), to.data(), 32); });
+}
+
+TEST(Mistakes, CopiesOfUnwrittenMemoryAreUnwritten) {
+  const DeviceArray<float> unwritten(32), written(uniform(32)), copy(32), to(32);
+  expect_only(Fault::unwritten_read, By::checks, [&](bool wrong) {
+    sim::memcpy(copy.data(), (wrong ? unwritten : written).data(), 32 * sizeof(float));
+    increment(copy.data(), to.data(), 32);
+  });
+}
+
+TEST(Mistakes, UnwrittenSharedMemory) {
+  const DeviceArray<float> to(1);
+  expect_only(
+      Fault::unwritten_read, By::checks, [&](bool wrong) { sum_shared(!wrong, to.data()); },
+      "which nobody wrote");
+}
+
+TEST(Mistakes, UnwrittenMemoryIsNaN) {
+  if (sim::kernels_have_checks()) GTEST_SKIP() << "found by name";
+  const DeviceArray<float> to(1);
+  sum_shared(false, to.data());
+  EXPECT_TRUE(to.values()[0] != to.values()[0]);
+}
+
+TEST(Mistakes, GridSyncWithoutACooperativeLaunch) {
+  expect_only(
+      Fault::misuse, By::everyone, [](bool wrong) { sync_grid(!wrong); }, "cooperative");
+}
+
+TEST(Mistakes, BlockThatDoesNotComeToTheGridsBarrier) {
+  expect_only(
+      Fault::divergent_barrier, By::everyone,
+      [](bool wrong) { wrong ? leave_grid() : sync_grid(true); }, "32 threads ended");
+}
+
+TEST(Mistakes, BarriersInBranches) {
+  expect_only(Fault::divergent_barrier, By::everyone, barrier_in_branches, "mistakes.cu:");
+}
+
+TEST(Mistakes, FlagThatNobodySets) {
+  const DeviceArray<int> flag(1);
+  expect_only(Fault::deadlock, By::everyone, [&](bool wrong) {
+    sim::memset(flag.data(), 0, sizeof(int), sim::Stream{});
+    spin(!wrong, flag.data());
+  });
+}
+
+TEST(Mistakes, NoDynamicSharedMemory) {
+  expect_only(Fault::misuse, By::everyone, [](bool wrong) { use_dynamic(wrong ? 0 : 128); });
+}
+
+TEST(Mistakes, TooLittleDynamicSharedMemory) {
+  expect_only(Fault::out_of_bounds, By::everyone,
+              [](bool wrong) { use_dynamic(wrong ? 124 : 128); });
+}
+
+TEST(Mistakes, SharedMemoryOfAnotherBlock) {
+  const DeviceArray<std::uint64_t> slot(1);
+  expect_only(Fault::foreign_memory, By::checks, [&](bool wrong) { share(!wrong, slot.data()); });
+}
+
+TEST(Mistakes, LocalVariableOfAnotherThread) {
+  const DeviceArray<std::uint64_t> slot(1);
+  expect_only(Fault::foreign_memory, By::checks,
+              [&](bool wrong) { lend_local(!wrong, slot.data()); });
+}
+
+TEST(Mistakes, StackThatIsTooSmall) {
+  const DeviceArray<int> result(1);
+  expect_only(Fault::stack_overflow, By::everyone,
+              [&](bool wrong) { recurse(wrong ? 1000 : 10, result.data()); });
+}
+
+TEST(Mistakes, LanesThatDoNotWaitForEachOther) {
+  const DeviceArray<int> x(32);
+  expect_only(
+      Fault::race, By::checks,
+      [&](bool wrong) {
+        sim::memset(x.data(), 0, 32 * sizeof(int), sim::Stream{});
+        exchange_in_warp(!wrong, x.data());
+      },
+      "mistakes.cu:");
+}
+
+TEST(Mistakes, ReadBesideAtomics) {
+  const DeviceArray<int> x(1), result(1);
+  expect_only(Fault::race, By::checks, [&](bool wrong) {
+    sim::memset(x.data(), 0, sizeof(int), sim::Stream{});
+    read_sum(!wrong, x.data(), result.data());
+  });
+}
+
+TEST(Mistakes, NeighbouringBytesAreNoRace) {
+  const DeviceArray<unsigned char> flags(100);
+  set_bytes(flags.data(), 100);
+  std::vector<unsigned char> want;
+  for (int i = 0; i < 100; i++) want.push_back(static_cast<unsigned char>(i % 3));
+  EXPECT_EQ(flags.values(), want);
+}
+
+TEST(Mistakes, AtomicThatIsNotAligned) {
+  const DeviceArray<unsigned> x(std::vector<unsigned>(2));
+  expect_only(Fault::misuse, By::everyone,
+              [&](bool wrong) { misaligned_atomic(x.data(), wrong ? 2 : 4); });
+}
+
+TEST(Mistakes, AsynchronousCopyToGlobalMemory) {
+  const DeviceArray<float> x(uniform(4)), y(4);
+  copy_to_global(y.data(), x.data());
+  expect_fault(Fault::async_copy, "not shared memory");
+}
+
+TEST(Mistakes, AsynchronousCopyOfThreeBytes) {
+  const DeviceArray<float> x(uniform(4));
+  copy_three_bytes(x.data());
+  expect_fault(Fault::async_copy, "4, 8 or 16");
+}
+
+// ---- Launches
+
+TEST(Mistakes, EmptyLaunch) {
+  expect_only(Fault::launch_limit, By::everyone,
+              [](bool wrong) { nothing({.grid_x = wrong ? 0u : 1u}); });
+}
+
+TEST(Mistakes, TooManyThreads) {
+  expect_only(
+      Fault::launch_limit, By::everyone,
+      [](bool wrong) { nothing({.block_x = 32, .block_y = wrong ? 33u : 32u}); }, "1024");
+}
+
+TEST(Mistakes, TooManyBlocks) {
+  expect_only(Fault::launch_limit, By::everyone,
+              [](bool wrong) { nothing({.grid_y = wrong ? 65536u : 3u, .block_x = 1}); });
+}
+
+TEST(Mistakes, TooMuchDynamicSharedMemory) {
+  expect_only(
+      Fault::launch_limit, By::everyone,
+      [](bool wrong) { nothing({.shared = (227u << 10) + (wrong ? 1u : 0u)}); }, "sm_90");
+}
+
+TEST(Mistakes, TooMuchStaticSharedMemory) {
+  expect_only(Fault::launch_limit, By::everyone,
+              [](bool wrong) { static_shared(wrong ? 64 : 48); });
+}
+
+TEST(Mistakes, CooperativeLaunchThatDoesNotFit) {
+  expect_only(
+      Fault::launch_limit, By::everyone,
+      [](bool wrong) {
+        nothing({.grid_x = wrong ? 265u : 264u, .block_x = 1024, .cooperative = true});
+      },
+      "264");
+}
+
+TEST(Mistakes, AReportEndsWhatIsQueued) {
+  const DeviceArray<float> from(std::vector<float>(4)), to(std::vector<float>(4));
+  sync_grid(false);
+  increment(from.data(), to.data(), 4);
+  expect_fault(Fault::misuse);
+  EXPECT_EQ(to.values(), std::vector<float>(4));
+  increment(from.data(), to.data(), 4);
+  EXPECT_EQ(to.values(), std::vector<float>(4, 1));
+}
+
+}  // namespace
+}  // namespace unroll::sim_test
