@@ -92,6 +92,7 @@ void atomic_begin(const void* pointer, void* old, unsigned bytes, Site site) {
 }
 
 void atomic_end(void* pointer, const void* value, unsigned bytes) {
+  if (std::memcmp(pointer, value, bytes) != 0) machine().spins = 0;
   std::memcpy(pointer, value, bytes);
 }
 

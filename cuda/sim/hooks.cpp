@@ -26,6 +26,35 @@ void touch(const volatile void* p, std::size_t bytes, Touch kind, void* return_a
   void __tsan_volatile_read##bytes(void* p) { touch(p, bytes, Touch::read, UNROLL_CALLER); }    \
   void __tsan_volatile_write##bytes(void* p) { touch(p, bytes, Touch::write, UNROLL_CALLER); }
 
+// What std::atomic, std::shared_ptr and static variables are made of: host code beside the kernels
+// uses them, from any thread.
+#define UNROLL_ATOMICS(bits, T)                                                                \
+  T __tsan_atomic##bits##_load(const volatile T* p, int) {                                     \
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                               \
+  }                                                                                            \
+  void __tsan_atomic##bits##_store(volatile T* p, T value, int) {                              \
+    __atomic_store_n(p, value, __ATOMIC_SEQ_CST);                                              \
+  }                                                                                            \
+  T __tsan_atomic##bits##_exchange(volatile T* p, T value, int) {                              \
+    return __atomic_exchange_n(p, value, __ATOMIC_SEQ_CST);                                    \
+  }                                                                                            \
+  T __tsan_atomic##bits##_fetch_add(volatile T* p, T value, int) {                             \
+    return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);                                     \
+  }                                                                                            \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T value, int) {                             \
+    return __atomic_fetch_sub(p, value, __ATOMIC_SEQ_CST);                                     \
+  }                                                                                            \
+  bool __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T value, int, \
+                                                     int) {                                    \
+    return __atomic_compare_exchange_n(p, expected, value, false, __ATOMIC_SEQ_CST,            \
+                                       __ATOMIC_SEQ_CST);                                      \
+  }                                                                                            \
+  bool __tsan_atomic##bits##_compare_exchange_weak(volatile T* p, T* expected, T value, int,   \
+                                                   int) {                                      \
+    return __atomic_compare_exchange_n(p, expected, value, true, __ATOMIC_SEQ_CST,             \
+                                       __ATOMIC_SEQ_CST);                                      \
+  }
+
 // NOLINTBEGIN: the names are the compiler's.
 extern "C" {
 void __tsan_init() { unroll::sim::detail::announce_checks(); }
@@ -38,6 +67,10 @@ UNROLL_ACCESS(2)
 UNROLL_ACCESS(4)
 UNROLL_ACCESS(8)
 UNROLL_ACCESS(16)
+UNROLL_ATOMICS(8, std::uint8_t)
+UNROLL_ATOMICS(16, std::uint16_t)
+UNROLL_ATOMICS(32, std::uint32_t)
+UNROLL_ATOMICS(64, std::uint64_t)
 void __tsan_read_range(void* p, unsigned long bytes) {
   touch(p, bytes, Touch::read, UNROLL_CALLER);
 }

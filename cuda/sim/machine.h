@@ -114,7 +114,7 @@ struct Machine {
   std::size_t at_grid = 0;
   std::uint32_t grid_barriers = 0;  // passed so far, in all launches
   std::uint32_t blocks = 0;         // numbers given
-  std::uint64_t spins = 0;          // yields since anything went forward
+  std::uint64_t spins = 0;          // fences and atomics since anything changed
 };
 Machine& machine();
 

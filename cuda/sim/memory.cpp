@@ -31,7 +31,7 @@ Memory& memory() {
 }
 
 std::uintptr_t lower_guard(const Region& r) {
-  return reinterpret_cast<std::uintptr_t>(r.pages) - Region::page;
+  return reinterpret_cast<std::uintptr_t>(r.pages) - Region::guard;
 }
 
 // The request lies at the end of its pages, so that what runs over it soon meets the guard.
@@ -45,15 +45,15 @@ void place(Region& r, std::size_t bytes, std::size_t alignment) {
 }
 
 Region* map_region(Region::Kind kind, std::size_t page_bytes) {
-  void* block = mmap(nullptr, page_bytes + 2 * Region::page, PROT_NONE,
+  void* block = mmap(nullptr, page_bytes + 2 * Region::guard, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (block == MAP_FAILED) return nullptr;
   auto region = std::make_unique<Region>();
   region->kind = kind;
-  region->pages = static_cast<unsigned char*>(block) + Region::page;
+  region->pages = static_cast<unsigned char*>(block) + Region::guard;
   region->page_bytes = page_bytes;
   if (mprotect(region->pages, page_bytes, PROT_READ | PROT_WRITE) != 0) {
-    munmap(block, page_bytes + 2 * Region::page);
+    munmap(block, page_bytes + 2 * Region::guard);
     return nullptr;
   }
   Region* r = region.get();
@@ -63,7 +63,7 @@ Region* map_region(Region::Kind kind, std::size_t page_bytes) {
 
 void unmap(Region* r) {
   memory().recent.fill({});
-  munmap(r->pages - Region::page, r->page_bytes + 2 * Region::page);
+  munmap(r->pages - Region::guard, r->page_bytes + 2 * Region::guard);
   memory().regions.erase(lower_guard(*r));
 }
 
@@ -77,7 +77,7 @@ Region* find(std::uintptr_t address) {
   auto next = regions.upper_bound(address);
   if (next == regions.begin()) return nullptr;
   Region* r = std::prev(next)->second.get();
-  return address - lower_guard(*r) < r->page_bytes + 2 * Region::page ? r : nullptr;
+  return address - lower_guard(*r) < r->page_bytes + 2 * Region::guard ? r : nullptr;
 }
 
 // Told once, when the program ends.

@@ -17,7 +17,7 @@ namespace unroll::sim::detail {
 
 struct Region {
   enum class Kind : std::uint8_t { device, shared };
-  static constexpr std::size_t page = 4096;
+  static constexpr std::size_t page = 4096, guard = 64 << 10;
 
   Kind kind;
   bool open = true, freed = false;

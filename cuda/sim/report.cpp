@@ -113,7 +113,8 @@ struct Crowd {
   std::string words() const {
     std::string all;
     for (const auto& [what, count] : sizes)
-      all += (all.empty() ? "" : ", ") + std::to_string(count) + " threads " + what;
+      all += (all.empty() ? "" : ", ") + std::to_string(count) +
+             (count == 1 ? " thread " : " threads ") + what;
     return all;
   }
 };

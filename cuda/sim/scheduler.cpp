@@ -276,12 +276,34 @@ void leave() {
   __builtin_unreachable();
 }
 
+namespace {
+
+// Lets all others come first that can run, those of other blocks too where `far` says so.
+void stand_back(bool far) {
+  Machine& m = machine();
+  Block& mine = *running->block;
+  running->state = State::ready;
+  if (m.options.order == Order::reverse)
+    mine.ready.push_front(running);
+  else
+    mine.ready.push_back(running);
+  const auto is_mine = [&](const std::unique_ptr<Block>& b) { return b.get() == &mine; };
+  const auto can_run = [](const std::unique_ptr<Block>& b) { return !b->ready.empty(); };
+  if (far) {
+    std::rotate(m.live.begin(), std::find_if(m.live.begin(), m.live.end(), is_mine) + 1,
+                m.live.end());
+    m.turn = std::find_if(m.live.begin(), m.live.end(), can_run)->get();
+  }
+  suspend();
+}
+
+}  // namespace
+
 void preempt() {
   const Options& o = machine().options;
   if (o.order != Order::preempt || machine().random.below(std::uint64_t(o.preempt_one_in)) != 0)
     return;
-  wake(*running);
-  suspend();
+  stand_back(false);
 }
 
 }  // namespace unroll::sim::detail
@@ -292,14 +314,13 @@ using namespace detail;
 
 void yield() {
   // A thread that does nothing but ask whether others went on must let them.
-  constexpr std::uint64_t patience = 256, hopeless = std::uint64_t{1} << 22;
+  constexpr std::uint64_t patience = 256, hopeless = std::uint64_t{1} << 20;
   if (++machine().spins > hopeless) {
     note(Fault::deadlock, "threads only wait in loops, " + text(*running) + " among them");
     leave();
   }
   if (machine().spins < patience) return preempt();
-  wake(*running);
-  suspend();
+  stand_back(true);
 }
 
 }  // namespace unroll::sim::device

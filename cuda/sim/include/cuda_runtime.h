@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 #include "cuda/sim/device.h"
@@ -30,11 +30,24 @@ inline constexpr int warpSize = 32;
 // ---- Vector types. A copy of one is one access of the memory, as it is one instruction of a GPU,
 // and not one for each number: so that the meter counts what a GPU does.
 
+namespace unroll::sim::device {
+
+template <std::size_t bytes>
+inline __attribute__((always_inline)) void copy_whole(void* to, const void* from) {
+  constexpr std::size_t most = 16;
+  using Piece[[ gnu::vector_size(bytes < most ? bytes : most), gnu::may_alias ]] =
+      unsigned long long;
+  for (std::size_t i = 0; i < bytes / sizeof(Piece); i++)
+    static_cast<Piece*>(to)[i] = static_cast<const Piece*>(from)[i];
+}
+
+}  // namespace unroll::sim::device
+
 #define UNROLL_SIM_WHOLE(type)                                                             \
   type() = default;                                                                        \
-  type(const type& other) { std::memcpy(static_cast<void*>(this), &other, sizeof(type)); } \
+  type(const type& other) { unroll::sim::device::copy_whole<sizeof(type)>(this, &other); } \
   type& operator=(const type& other) {                                                     \
-    std::memcpy(static_cast<void*>(this), &other, sizeof(type));                           \
+    unroll::sim::device::copy_whole<sizeof(type)>(this, &other);                           \
     return *this;                                                                          \
   }
 #define UNROLL_SIM_VECTORS(type, scalar)                                                \

@@ -3,6 +3,9 @@
 #include <cooperative_groups.h>
 #include <cuda_pipeline.h>
 
+#include <memory>
+#include <vector>
+
 #include "cuda/launch.h"
 
 namespace unroll::sim_test {
@@ -50,11 +53,16 @@ __global__ void leave_grid_kernel() {
   if (blockIdx.x == 0) cg::this_grid().sync();
 }
 
-__global__ void spin_kernel(bool set, int* flag) {
-  if (threadIdx.x == 0)
+__global__ void spin_kernel(int waiter, int setter, int* flag) {
+  const int me = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (me == waiter)
     while (atomicAdd(flag, 0) == 0) {
     }
-  if (threadIdx.x == 32 && set) atomicExch(flag, 1);
+  if (me == setter) atomicExch(flag, 1);
+}
+
+__global__ void add_often_kernel(int times, int* sum) {
+  for (int i = 0; i < times; i++) atomicAdd(sum, 1);
 }
 
 __global__ void use_dynamic_kernel() {
@@ -184,8 +192,12 @@ void sync_grid(bool cooperative) {
 void leave_grid() {
   launch(leave_grid_kernel, {.name = "leave_grid", .grid = 2, .block = 32, .cooperative = true});
 }
-void spin(bool set, int* flag) {
-  launch(spin_kernel, {.name = "spin", .grid = 1, .block = 64}, set, flag);
+void spin(int waiter, int setter, int* flag) {
+  launch(spin_kernel, {.name = "spin", .grid = 2, .block = 64, .cooperative = true}, waiter, setter,
+         flag);
+}
+void add_often(int times, int* sum) {
+  launch(add_often_kernel, {.name = "add_often", .grid = 1, .block = 64}, times, sum);
 }
 void use_dynamic(std::size_t bytes) {
   launch(use_dynamic_kernel, {.name = "use_dynamic", .grid = 1, .block = 32, .shared = bytes});
@@ -222,6 +234,12 @@ void copy_three_bytes(const float* from) {
 }
 void read_sum(bool barrier, int* x, int* result) {
   launch(read_sum_kernel, {.name = "read_sum", .grid = 1, .block = 64}, barrier, x, result);
+}
+
+long owners(int copies) {
+  static const auto first = std::make_shared<int>(1);
+  const std::vector<std::shared_ptr<int>> more(std::size_t(copies), first);
+  return first.use_count();
 }
 
 }  // namespace unroll::sim_test

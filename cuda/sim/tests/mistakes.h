@@ -35,8 +35,11 @@ void nothing(Size size);
 void sync_grid(bool cooperative);
 /// One block of two ends before the others' grid.sync().
 void leave_grid();
-/// Thread 0 waits in a loop for a flag that thread 32 sets, if `set`.
-void spin(bool set, int* flag);
+/// Of two blocks of 64 threads, the waiter (numbered over both) waits in a loop for a flag that the
+/// setter sets; -1: nobody does.
+void spin(int waiter, int setter, int* flag);
+/// Each of 64 threads adds 1 to *sum so often.
+void add_often(int times, int* sum);
 /// Uses dynamic shared memory, of which the launch has some or none.
 void use_dynamic(std::size_t bytes);
 /// Hands the address of a shared array of block 0 to block 1 by way of *slot, or uses its own.
@@ -58,5 +61,9 @@ void copy_to_global(float* to, const float* from);
 void copy_three_bytes(const float* from);
 /// Reads x after atomic additions of other threads of the block, behind a barrier or not.
 void read_sum(bool barrier, int* x, int* result);
+
+/// No kernel: the owners of a shared_ptr that this function has copied `copies` times, so that host
+/// code with atomics is compiled beside kernels.
+long owners(int copies);
 
 }  // namespace unroll::sim_test

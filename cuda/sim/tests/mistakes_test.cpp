@@ -3,6 +3,7 @@
 #include "cuda/sim/tests/mistakes.h"
 
 #include <functional>
+#include <thread>
 
 #include "cuda/sim/tests/testing.h"
 
@@ -43,6 +44,9 @@ TEST(Mistakes, HostPointerInAStruct) {
 }
 
 TEST(Mistakes, NullPointer) {
+#ifdef UNROLL_SANITIZED
+  GTEST_SKIP() << "UndefinedBehaviorSanitizer ends the program";
+#endif
   const DeviceArray<float> good(4);
   expect_only(
       Fault::host_pointer, By::everyone,
@@ -137,8 +141,27 @@ TEST(Mistakes, FlagThatNobodySets) {
   const DeviceArray<int> flag(1);
   expect_only(Fault::deadlock, By::everyone, [&](bool wrong) {
     sim::memset(flag.data(), 0, sizeof(int), sim::Stream{});
-    spin(!wrong, flag.data());
+    spin(0, wrong ? -1 : 32, flag.data());
   });
+}
+
+TEST(Mistakes, FlagsAreSetInEveryOrder) {
+  const DeviceArray<int> flag(1);
+  for_schedules(2, [&] {
+    for (const auto& [waiter, setter] : {std::pair{0, 63}, {63, 0}, {0, 127}, {127, 0}}) {
+      sim::memset(flag.data(), 0, sizeof(int), sim::Stream{});
+      spin(waiter, setter, flag.data());
+      const Found f = found();
+      EXPECT_FALSE(f.fault.has_value()) << waiter << " waits for " << setter << ": " << f.what;
+    }
+  });
+}
+
+TEST(Mistakes, ManyAtomicsAreNotALoopThatWaits) {
+  const int times = (1 << 20) / 64 + 10;
+  const DeviceArray<int> sum(std::vector<int>{0});
+  add_often(times, sum.data());
+  EXPECT_EQ(sum.values(), std::vector<int>{64 * times});
 }
 
 TEST(Mistakes, NoDynamicSharedMemory) {
@@ -192,6 +215,12 @@ TEST(Mistakes, NeighbouringBytesAreNoRace) {
   std::vector<unsigned char> want;
   for (int i = 0; i < 100; i++) want.push_back(static_cast<unsigned char>(i % 3));
   EXPECT_EQ(flags.values(), want);
+}
+
+TEST(Mistakes, HostCodeBesideKernelsMayUseAtomics) {
+  std::thread other([] { EXPECT_GE(owners(3), 4); });
+  EXPECT_GE(owners(5), 6);
+  other.join();
 }
 
 TEST(Mistakes, AtomicThatIsNotAligned) {
