@@ -97,6 +97,21 @@ void note_race(const Access& before, const Access& now, const char* kinds) {
        before.pc);
 }
 
+// Unless the two can happen in any order; `now` is the running thread's.
+bool ordered(const Access& before, const Access& now) {
+  if (before.operation == 0) return true;
+  if (before.operation != now.operation) {
+    const Operation& op = operations[before.operation];
+    return std::size_t(op.stream) < now_clock.size() &&
+           now_clock[std::size_t(op.stream)] >= op.step;
+  }
+  if (before.grid_barriers != now.grid_barriers) return true;
+  if (before.block != now.block) return false;
+  if (before.thread == now.thread || before.block_barriers != now.block_barriers) return true;
+  if (before.thread / warp_lanes != now.thread / warp_lanes) return false;
+  return running->block->clocks[now.thread][before.thread % warp_lanes] >= before.clock;
+}
+
 // Puts an access in the place of one that it follows; else of the older.
 void remember(std::array<Access, 2>& last, const Access& now) {
   const bool follows = ordered(last[0], now);
@@ -131,20 +146,6 @@ bool update(Region& r, std::size_t offset, std::size_t bytes, Touch touch, std::
 }
 
 }  // namespace
-
-bool ordered(const Access& before, const Access& now) {
-  if (before.operation == 0) return true;
-  if (before.operation != now.operation) {
-    const Operation& op = operations[before.operation];
-    return std::size_t(op.stream) < now_clock.size() &&
-           now_clock[std::size_t(op.stream)] >= op.step;
-  }
-  if (before.grid_barriers != now.grid_barriers) return true;
-  if (before.block != now.block) return false;
-  if (before.thread == now.thread || before.block_barriers != now.block_barriers) return true;
-  if (before.thread / warp_lanes != now.thread / warp_lanes) return false;
-  return running->block->clocks[now.thread][before.thread % warp_lanes] >= before.clock;
-}
 
 void check_access(std::uintptr_t address, std::size_t bytes, Touch touch, std::uintptr_t pc) {
   Thread* t = running;

@@ -33,7 +33,4 @@ void announce_checks() noexcept;
 using StreamClock = std::vector<std::uint64_t>;  // per stream: its last step that was seen
 void begin_operation(int stream, const StreamClock& clock, const char* name);
 
-/// True unless the two accesses can happen in any order; now is that of the running thread.
-bool ordered(const Access& before, const Access& now);
-
 }  // namespace unroll::sim::detail

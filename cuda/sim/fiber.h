@@ -23,7 +23,7 @@ namespace unroll::sim {
 
 class Fiber {
  public:
-  static constexpr std::size_t stack_bytes = 256 << 10, guard_bytes = 4096;
+  static constexpr std::size_t stack_bytes = 256 << 10, guard_bytes = 64 << 10;
 
   Fiber() = default;
   /// Throws Error when the system has no memory for the stack.

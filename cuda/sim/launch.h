@@ -15,7 +15,8 @@ namespace unroll {
 
 using Stream = sim::Stream;
 
-/// How a kernel is started. The name is for messages and the meter.
+/// How a kernel is started. The name is for messages and the meter; it lives as long as the
+/// program.
 struct Launch {
   const char* name;
   dim3 grid = {}, block = {};

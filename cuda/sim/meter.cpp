@@ -1,6 +1,7 @@
 #include "cuda/sim/meter.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -134,6 +135,31 @@ std::vector<KernelMeter> meter() {
   std::vector<KernelMeter> rows;
   for (const auto& [name, row] : detail::meter_state().rows) rows.push_back(row);
   return rows;
+}
+
+std::string meter_table() {
+  const auto moved = [](const Traffic& t) {
+    const double bytes = double(t.sectors) * double(detail::sector_bytes);
+    char text[64];
+    std::snprintf(text, sizeof text, "%.0f | %.2f", bytes,
+                  t.least > 0 ? bytes / double(t.least) : 0);
+    return std::string(text);
+  };
+  std::string table =
+      "| kernel | launches | bytes read | / least | bytes written | / least | shared requests | "
+      "bank "
+      "conflicts | barriers | collectives | atomics "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|\n";
+  for (const KernelMeter& row : meter()) {
+    table += "| " + row.kernel + " | " + std::to_string(row.launches) + " | " + moved(row.read) +
+             " | " + moved(row.written);
+    for (const std::int64_t n :
+         {row.shared_requests, row.bank_conflicts, row.block_barriers + row.grid_barriers,
+          row.collectives, row.atomics})
+      table += " | " + std::to_string(n);
+    table += " |\n";
+  }
+  return table;
 }
 
 void reset_meter() {

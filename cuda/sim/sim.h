@@ -146,6 +146,8 @@ struct KernelMeter {
 
 /// One row per kernel, by name.
 std::vector<KernelMeter> meter();
+/// The rows as a table in Markdown: moved / least is 1 for a kernel that moves each byte once.
+std::string meter_table();
 void reset_meter();
 
 /// Registers per thread of a kernel, as ptxas says; they then count in what can be resident.

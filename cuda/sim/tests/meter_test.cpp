@@ -66,6 +66,18 @@ TEST_F(Meter, StridedReadsMoveASectorEach) {
   EXPECT_EQ(m.written.sectors, n / 8);
 }
 
+TEST_F(Meter, HasATable) {
+  if (!counts_traffic()) GTEST_SKIP() << "kernels without checks";
+  const int n = 128;
+  const DeviceArray<float> from(uniform(n * 8)), to(n);
+  copy_strided(from.data(), to.data(), n, 8);
+  sim::synchronize();
+  EXPECT_NE(sim::meter_table().find(
+                "| copy_strided | 1 | 4096 | 8.00 | 512 | 1.00 | 0 | 0 | 0 | 0 | 0 |"),
+            std::string::npos)
+      << sim::meter_table();
+}
+
 TEST_F(Meter, VectorsNeedFewerRequests) {
   if (!counts_traffic()) GTEST_SKIP() << "kernels without checks";
   const int n = 512;
