@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda/sim/fiber.h"
@@ -111,6 +112,7 @@ struct Machine {
   Fiber host;
   std::vector<std::unique_ptr<Fiber>> fibers;
   std::vector<Fiber*> idle;
+  std::thread::id runner;  // the host's thread that ran the last launch
   std::size_t at_grid = 0;
   std::uint32_t grid_barriers = 0;  // passed so far, in all launches
   std::uint32_t blocks = 0;         // numbers given
@@ -118,8 +120,8 @@ struct Machine {
 };
 Machine& machine();
 
-/// The CUDA thread that runs; null on the host.
-extern Thread* running;
+/// The CUDA thread that this thread of the host runs, or null.
+extern constinit thread_local Thread* running;
 
 /// Runs a launch to its end or to a report.
 void run_work(const Work& work);

@@ -173,7 +173,6 @@ void* malloc(std::size_t bytes, Site site) {
   static const bool at_exit = std::atexit(report_leaks) == 0;
   static_cast<void>(at_exit);
   const std::lock_guard lock(machine().mutex);
-  synchronize();
   if (bytes == 0) return nullptr;
   constexpr std::size_t alignment = 256;
   Region* r = map_region(Region::Kind::device, pages_for(bytes, alignment));

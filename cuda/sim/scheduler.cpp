@@ -13,7 +13,7 @@ Here here;
 
 namespace unroll::sim::detail {
 
-Thread* running = nullptr;
+constinit thread_local Thread* running = nullptr;
 
 Machine& machine() {
   static Machine& m = *[] {
@@ -139,6 +139,7 @@ void place_thread(Thread& t, unsigned i, const Launch& launch, uint3 block) {
   t.fiber = nullptr;
   t.state = State::fresh;
   t.site = {};
+  t.groups.clear();
 }
 
 bool start_block(std::uint64_t index) {
@@ -245,6 +246,11 @@ void run_blocks(const Launch& launch) {
 
 void run_work(const Work& work) {
   Machine& m = machine();
+  // A fiber must not go on in another thread: it may remember where `running` was in the first.
+  const auto me = std::this_thread::get_id();
+  if (m.runner != me)
+    for (Fiber* fiber : m.idle) fiber->restart();
+  m.runner = me;
   m.work = &work;
   m.row = &meter_row(work.launch.name);
   m.row->launches++;

@@ -6,11 +6,10 @@
 //   launch(scale, {.name = "scale", .grid = 8, .block = 128}, x, n);    // cuda/launch.h
 //   sim::synchronize();                                                 // runs; throws Failure
 //
-// Work is queued on streams and runs when the host waits: at synchronize(), and in malloc() and
-// free(), which wait for everything, as CUDA's do. Each stream is a queue in order; between streams
-// only events order, and the schedule chooses. What a kernel does wrong ends it, empties all queues
-// and is thrown, once, by the wait in progress or by check(). docs/simulator.md tells what is found
-// in which kind of build.
+// Work is queued on streams and runs when the host waits. Each stream is a queue in order; between
+// streams only events and the host's waits order, and the schedule chooses. The default stream is
+// one like the others. What a kernel does wrong ends it, empties all queues and is thrown, once, by
+// the wait in progress or by check(). docs/simulator.md tells what is found in which kind of build.
 //
 // Device memory can be touched by kernels, memcpy and memset alone: a host that reads or writes it
 // is ended with a message. New memory holds bytes 0xff, which are NaNs and large numbers.
@@ -61,12 +60,12 @@ bool kernels_have_checks() noexcept;
 
 // ---- Memory
 
-/// `bytes` bytes of device memory, aligned to 256. Waits for everything first. Throws Error when
-/// the system has no more, Failure like synchronize().
+/// `bytes` bytes of device memory, aligned to 256; null for none. Throws Error when the system has
+/// no more.
 void* malloc(std::size_t bytes, Site site = Site::here());
 
-/// Gives back what malloc() returned; null is ignored. Waits for everything first. Throws Failure
-/// for another pointer, and like synchronize().
+/// Gives back what malloc() returned; null is ignored. Waits for everything first, as CUDA's does.
+/// Throws Failure for another pointer, and like synchronize().
 void free(void* pointer);
 
 struct Stream;
