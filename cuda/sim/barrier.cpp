@@ -29,6 +29,7 @@ int voted(const Block& b, device::Vote vote) {
 void release(Block& b, device::Vote vote) {
   const int result = voted(b, vote);
   b.at_barrier = 0;
+  spread_facts(b);
   b.barriers++;
   machine().row->block_barriers++;
   machine().spins = 0;

@@ -88,6 +88,7 @@ void atomic_begin(const void* pointer, void* old, unsigned bytes, Site site) {
   yield();
   machine().row->atomics++;
   check(pointer, bytes, Touch::atomic, UNROLL_CALLER);
+  if (kernels_have_checks()) pass_facts(address_of(pointer));
   std::memcpy(old, pointer, bytes);
 }
 
@@ -107,6 +108,11 @@ void async_copy(void* shared, const void* global, std::size_t bytes, std::size_t
   running->copies.push_back({static_cast<unsigned char*>(shared),
                              static_cast<const unsigned char*>(global), unsigned(bytes),
                              unsigned(zeros)});
+}
+
+void fence() {
+  yield();
+  if (kernels_have_checks()) gather_facts();
 }
 
 void async_commit() { running->groups.push_back(running->copies.size()); }

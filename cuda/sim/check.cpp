@@ -106,9 +106,9 @@ bool ordered(const Access& before, const Access& now) {
            now_clock[std::size_t(op.stream)] >= op.step;
   }
   if (before.grid_barriers != now.grid_barriers) return true;
-  if (before.block != now.block) return false;
+  if (before.block != now.block) return known(before);
   if (before.thread == now.thread || before.block_barriers != now.block_barriers) return true;
-  if (before.thread / warp_lanes != now.thread / warp_lanes) return false;
+  if (before.thread / warp_lanes != now.thread / warp_lanes) return known(before);
   return running->block->clocks[now.thread][before.thread % warp_lanes] >= before.clock;
 }
 

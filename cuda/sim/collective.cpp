@@ -79,6 +79,7 @@ void collect(unsigned mask, const Request& request, Site site) {
     require_alike(lanes, mask, t);
     request.combine(lanes, mask);
     join_clocks(b, t.here.warp, mask);
+    spread_facts(lanes, mask);
     machine().row->collectives++;
     waiting &= ~mask;
     for_lanes(lanes, mask, [](Thread& lane) { wake(lane); });

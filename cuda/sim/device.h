@@ -87,6 +87,8 @@ void async_wait(std::size_t keep);
 
 /// A place where another thread may come first.
 void yield();
+/// The same, and what the thread did before is known to who meets its next atomic operation.
+void fence();
 
 /// Ends the launch with Fault::misuse.
 [[noreturn]] void misuse(const char* what, Site site);

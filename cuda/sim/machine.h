@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cuda/sim/fiber.h"
+#include "cuda/sim/knowledge.h"
 #include "cuda/sim/launch.h"
 #include "cuda/sim/memory.h"
 
@@ -53,6 +54,7 @@ struct Thread {
   int predicate = 0;  // its own, then the result
   std::vector<AsyncCopy> copies;
   std::vector<std::size_t> groups;  // copies up to the end of each committed group
+  std::unique_ptr<Facts> facts;     // with checks, once it has fenced or picked something up
 };
 
 struct SharedArray {
@@ -69,6 +71,7 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<unsigned> waiting;  // per warp: lanes at a collective
   std::vector<WarpClock> clocks;  // per thread; for kernels with checks
+  Knowledge known;
   std::deque<Thread*> ready;
   std::vector<SharedArray> arrays;
   Region* dynamic = nullptr;

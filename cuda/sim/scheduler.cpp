@@ -140,6 +140,7 @@ void place_thread(Thread& t, unsigned i, const Launch& launch, uint3 block) {
   t.state = State::fresh;
   t.site = {};
   t.groups.clear();
+  t.facts.reset();
 }
 
 bool start_block(std::uint64_t index) {
@@ -160,6 +161,7 @@ bool start_block(std::uint64_t index) {
   b.ready.clear();
   b.at_barrier = b.done = b.barriers = 0;
   b.static_bytes = 0;
+  b.known = {};
   for (unsigned i = 0; i < threads; i++) {
     Thread& t = b.threads[i];
     place_thread(t, i, launch, at);
@@ -259,6 +261,7 @@ void run_work(const Work& work) {
   m.grid_barriers++;
   m.spins = 0;
   meter_launch();
+  forget_facts();
   run_blocks(work.launch);
   abandon();
   m.work = nullptr;

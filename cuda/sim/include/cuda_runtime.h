@@ -91,7 +91,7 @@ inline void __syncwarp(unsigned mask = ~0u, unroll::sim::Site site = unroll::sim
   unroll::sim::device::warp_barrier(mask, site);
 }
 inline void __threadfence_block() { unroll::sim::device::yield(); }
-inline void __threadfence() { unroll::sim::device::yield(); }
+inline void __threadfence() { unroll::sim::device::fence(); }
 inline void __nanosleep(unsigned) { unroll::sim::device::yield(); }
 
 // ---- Warp functions

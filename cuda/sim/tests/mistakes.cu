@@ -61,6 +61,41 @@ __global__ void spin_kernel(int waiter, int setter, int* flag) {
   if (me == setter) atomicExch(flag, 1);
 }
 
+__global__ void meet_by_count_kernel(Flag flag, int* x, int* y, int* count) {
+  const int thread = int(threadIdx.x), block = int(blockIdx.x), blocks = int(gridDim.x);
+  x[block * 64 + thread] = block * 100 + thread;
+  if (flag != Flag::no_barrier) __syncthreads();
+  if (thread == 0) {
+    if (flag != Flag::no_fence_before) __threadfence();
+    atomicAdd(count, 1);
+    while (atomicAdd(count, 0) < blocks) {
+    }
+    if (flag != Flag::no_fence_after) __threadfence();
+  }
+  __syncthreads();
+  const int from = (block + 1) % blocks * 64 + thread;
+  y[from] = x[from];
+}
+
+__global__ void hand_over_kernel(Flag flag, int* x, int* y, int* ready) {
+  const int lane = int(threadIdx.x % 32);
+  if (threadIdx.x < 32) {
+    x[lane] = lane * lane;
+    if (flag != Flag::no_barrier) __syncwarp();
+    if (lane != 0) return;
+    if (flag != Flag::no_fence_before) __threadfence();
+    atomicExch(ready, 1);
+  } else {
+    if (lane == 0) {
+      while (atomicAdd(ready, 0) == 0) {
+      }
+      if (flag != Flag::no_fence_after) __threadfence();
+    }
+    __syncwarp();
+    y[lane] = x[lane];
+  }
+}
+
 __global__ void add_often_kernel(int times, int* sum) {
   for (int i = 0; i < times; i++) atomicAdd(sum, 1);
 }
@@ -195,6 +230,13 @@ void leave_grid() {
 void spin(int waiter, int setter, int* flag) {
   launch(spin_kernel, {.name = "spin", .grid = 2, .block = 64, .cooperative = true}, waiter, setter,
          flag);
+}
+void meet_by_count(Flag flag, int* x, int* y, int* count) {
+  launch(meet_by_count_kernel,
+         {.name = "meet_by_count", .grid = 4, .block = 64, .cooperative = true}, flag, x, y, count);
+}
+void hand_over(Flag flag, int* x, int* y, int* ready) {
+  launch(hand_over_kernel, {.name = "hand_over", .grid = 1, .block = 64}, flag, x, y, ready);
 }
 void add_often(int times, int* sum) {
   launch(add_often_kernel, {.name = "add_often", .grid = 1, .block = 64}, times, sum);

@@ -38,6 +38,13 @@ void leave_grid();
 /// Of two blocks of 64 threads, the waiter (numbered over both) waits in a loop for a flag that the
 /// setter sets; -1: nobody does.
 void spin(int waiter, int setter, int* flag);
+/// What is right or missing where threads wait by a flag.
+enum class Flag { right, no_fence_before, no_fence_after, no_barrier };
+/// Four resident blocks of 64 fill x [256], meet by counting in *count, and each copies to y [256]
+/// what the next block has written.
+void meet_by_count(Flag flag, int* x, int* y, int* count);
+/// The first warp of a block fills x [32], sets *ready, and the second copies to y [32].
+void hand_over(Flag flag, int* x, int* y, int* ready);
 /// Each of 64 threads adds 1 to *sum so often.
 void add_often(int times, int* sum);
 /// Uses dynamic shared memory, of which the launch has some or none.

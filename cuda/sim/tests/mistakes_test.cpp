@@ -157,6 +157,30 @@ TEST(Mistakes, FlagsAreSetInEveryOrder) {
   });
 }
 
+// Runs the kernel with x, y and a flag that is 0.
+void expect_order_by_flags(void (*kernel)(Flag, int*, int*, int*), std::size_t n) {
+  const DeviceArray<int> x(n), y(n), flag(1);
+  const auto run = [&](Flag how) {
+    sim::memset(x.data(), 0, n * sizeof(int), sim::Stream{});
+    sim::memset(flag.data(), 0, sizeof(int), sim::Stream{});
+    kernel(how, x.data(), y.data(), flag.data());
+  };
+  for_schedules(3, [&] {
+    run(Flag::right);
+    EXPECT_EQ(y.values(), x.values());
+    if (!sim::kernels_have_checks()) return;
+    for (Flag wrong : {Flag::no_fence_before, Flag::no_fence_after, Flag::no_barrier}) {
+      SCOPED_TRACE(int(wrong));
+      run(wrong);
+      expect_fault(Fault::race, "mistakes.cu:");
+    }
+  });
+}
+
+TEST(Mistakes, BlocksMeetByACount) { expect_order_by_flags(meet_by_count, 256); }
+
+TEST(Mistakes, WarpsHandOverByAFlag) { expect_order_by_flags(hand_over, 32); }
+
 TEST(Mistakes, ManyAtomicsAreNotALoopThatWaits) {
   const int times = (1 << 20) / 64 + 10;
   const DeviceArray<int> sum(std::vector<int>{0});
