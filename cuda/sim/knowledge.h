@@ -1,9 +1,9 @@
 // What a thread knows to have happened in other threads of its launch by way of flags. Private to
 // cuda/sim/*.cpp; for kernels with checks.
 //
-// A fence (__threadfence) gathers what came before it in the thread; an atomic operation leaves that
-// at its address; an atomic operation of another thread picks it up, and that thread's next fence
-// makes it known. Barriers of the block and collectives of the warp spread what is known.
+// A fence (__threadfence) gathers what came before it in the thread; an atomic operation leaves
+// that at its address; an atomic operation of another thread picks it up, and that thread's next
+// fence makes it known. Barriers of the block and collectives of the warp spread what is known.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ struct Knowledge {
 
 /// Of one thread.
 struct Facts {
-  Knowledge known;    // since the last barrier of the block, which takes it over
-  Knowledge fenced;   // what its atomic operations leave
-  Knowledge picked;   // by atomic operations since the last fence
+  Knowledge known;   // since the last barrier of the block, which takes it over
+  Knowledge fenced;  // what its atomic operations leave
+  Knowledge picked;  // by atomic operations since the last fence
 };
 
 /// The fence of the running thread.
