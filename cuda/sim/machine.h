@@ -129,6 +129,13 @@ extern constinit thread_local Thread* running;
 /// Runs a launch to its end or to a report.
 void run_work(const Work& work);
 
+/// Makes block `index` of the running launch resident; false if the system has no memory for it.
+bool start_block(std::uint64_t index);
+/// Gives back what a block holds.
+void end_block(std::unique_ptr<Block>& block);
+/// Ends the blocks whose threads have all ended; whether there were any.
+bool end_blocks();
+
 /// Leaves the running thread, whose state says what it waits for, until it is ready again.
 void suspend();
 /// In Order::preempt, now and then lets another thread come first.

@@ -12,21 +12,6 @@ namespace {
 
 using sim::Fault;
 
-// Checked: kernels with checks find it; without them it is not looked for.
-enum class By { everyone, checks };
-
-void expect_only(Fault fault, By by, const std::function<void(bool wrong)>& queue,
-                 const std::string& words = "") {
-  for_schedules(2, [&] {
-    queue(false);
-    const Found f = found();
-    EXPECT_FALSE(f.fault.has_value()) << f.what;
-    if (by == By::checks && !sim::kernels_have_checks()) return;
-    queue(true);
-    expect_fault(fault, words);
-  });
-}
-
 TEST(Mistakes, HostPointerAsAnArgument) {
   const DeviceArray<float> good(4);
   std::vector<float> host(4);
@@ -264,54 +249,6 @@ TEST(Mistakes, AsynchronousCopyOfThreeBytes) {
   const DeviceArray<float> x(uniform(4));
   copy_three_bytes(x.data());
   expect_fault(Fault::async_copy, "4, 8 or 16");
-}
-
-// ---- Launches
-
-TEST(Mistakes, EmptyLaunch) {
-  expect_only(Fault::launch_limit, By::everyone,
-              [](bool wrong) { nothing({.grid_x = wrong ? 0u : 1u}); });
-}
-
-TEST(Mistakes, TooManyThreads) {
-  expect_only(
-      Fault::launch_limit, By::everyone,
-      [](bool wrong) { nothing({.block_x = 32, .block_y = wrong ? 33u : 32u}); }, "1024");
-}
-
-TEST(Mistakes, TooManyBlocks) {
-  expect_only(Fault::launch_limit, By::everyone,
-              [](bool wrong) { nothing({.grid_y = wrong ? 65536u : 3u, .block_x = 1}); });
-}
-
-TEST(Mistakes, TooMuchDynamicSharedMemory) {
-  expect_only(
-      Fault::launch_limit, By::everyone,
-      [](bool wrong) { nothing({.shared = (227u << 10) + (wrong ? 1u : 0u)}); }, "sm_90");
-}
-
-TEST(Mistakes, TooMuchStaticSharedMemory) {
-  expect_only(Fault::launch_limit, By::everyone,
-              [](bool wrong) { static_shared(wrong ? 64 : 48); });
-}
-
-TEST(Mistakes, CooperativeLaunchThatDoesNotFit) {
-  expect_only(
-      Fault::launch_limit, By::everyone,
-      [](bool wrong) {
-        nothing({.grid_x = wrong ? 265u : 264u, .block_x = 1024, .cooperative = true});
-      },
-      "264");
-}
-
-TEST(Mistakes, AReportEndsWhatIsQueued) {
-  const DeviceArray<float> from(std::vector<float>(4)), to(std::vector<float>(4));
-  sync_grid(false);
-  increment(from.data(), to.data(), 4);
-  expect_fault(Fault::misuse);
-  EXPECT_EQ(to.values(), std::vector<float>(4));
-  increment(from.data(), to.data(), 4);
-  EXPECT_EQ(to.values(), std::vector<float>(4, 1));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
@@ -103,6 +104,22 @@ inline void expect_fault(sim::Fault fault, const std::string& words = "") {
   ASSERT_TRUE(f.fault.has_value()) << "nothing was found instead of: " << sim::name(fault);
   EXPECT_EQ(*f.fault, fault) << f.what;
   EXPECT_NE(f.what.find(words), std::string::npos) << f.what << "\nlacks: " << words;
+}
+
+/// Who finds a mistake: what is found with checks only is not looked for without.
+enum class By { everyone, checks };
+
+/// In every order queue(false) ends without a report, and queue(true) with this fault.
+inline void expect_only(sim::Fault fault, By by, const std::function<void(bool wrong)>& queue,
+                        const std::string& words = "") {
+  for_schedules(2, [&] {
+    queue(false);
+    const Found f = found();
+    EXPECT_FALSE(f.fault.has_value()) << f.what;
+    if (by == By::checks && !sim::kernels_have_checks()) return;
+    queue(true);
+    expect_fault(fault, words);
+  });
 }
 
 }  // namespace unroll::sim_test
