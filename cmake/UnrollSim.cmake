@@ -1,0 +1,36 @@
+# The CUDA simulator, cuda/sim, and kernels compiled for it.
+#
+#   unroll_sim_kernels(my_kernels a.cu b.cu)            # an object library
+#   unroll_sim_kernels(my_checked_kernels a.cu CHECKS)  # the same with a check at every access
+#   target_link_libraries(my_test PRIVATE my_kernels unroll_sim)
+#
+# A program whose kernels have checks links unroll_sim_hooks too, and no sanitizer.
+
+file(GLOB unroll_sim_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cuda/sim/*.cpp")
+list(FILTER unroll_sim_sources EXCLUDE REGEX "/hooks\\.cpp$")
+
+# unroll_sim_library(<target> [<definition>...])
+function(unroll_sim_library target)
+  add_library(${target} STATIC ${unroll_sim_sources})
+  target_link_libraries(${target} PUBLIC unroll ${CMAKE_DL_LIBS} PRIVATE unroll_options Threads::Threads)
+  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${target} PUBLIC ${ARGN})
+  target_compile_options(${target} PRIVATE -O2)  # each access of a kernel with checks passes through it
+endfunction()
+unroll_sim_library(unroll_sim)
+
+add_library(unroll_sim_hooks STATIC EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/cuda/sim/hooks.cpp")
+target_link_libraries(unroll_sim_hooks PUBLIC unroll_sim PRIVATE unroll_options)
+
+function(unroll_sim_kernels target)
+  cmake_parse_arguments(arg "CHECKS" "" "" ${ARGN})
+  set_source_files_properties(${arg_UNPARSED_ARGUMENTS} PROPERTIES LANGUAGE CXX)
+  add_library(${target} OBJECT ${arg_UNPARSED_ARGUMENTS})
+  target_include_directories(${target} PRIVATE
+    "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/cuda/sim/include")
+  target_link_libraries(${target} PRIVATE unroll_options)
+  target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -O1 -g1)  # #pragma unroll; lines in reports
+  if(arg_CHECKS)
+    target_compile_options(${target} PRIVATE -fsanitize=thread)
+  endif()
+endfunction()
