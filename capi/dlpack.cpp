@@ -4,6 +4,7 @@
 
 #include "capi/handles.h"
 #include "core/blob.h"
+#include "core/derived.h"
 #include "core/view.h"
 
 using namespace unroll;
@@ -27,11 +28,10 @@ Dtype from_dlpack(const char* op, DLDataType type) {
 }
 
 // A lent tensor: the structure that the borrower sees and what it points to. The view has elements
-// that stay where they are, also where `tensor` is a parameter.
+// that stay where they are, also where `tensor` is a parameter; the borrower writes them unseen.
 template <class Managed>
 struct Loan {
-  explicit Loan(const Tensor& tensor)
-      : view(view::strided(tensor, tensor.shape(), tensor.strides(), 0)) {
+  explicit Loan(const Tensor& tensor) : view(lend(tensor)) {
     std::copy_n(view.shape().begin(), view.rank(), shape);
     std::copy_n(view.strides().begin(), view.rank(), strides);
     managed.dl_tensor = {.data = const_cast<void*>(view.raw_data()),

@@ -27,19 +27,20 @@ struct Derived {
     Derivation::Kind kind;
     Tensor value;
 
-    // The same tensors, as they are now or once were.
+    // Made of the same first tensor in the same way. Of such there is one: others may be made anew
+    // for every call, and what was made of them is never asked for again.
+    bool gives_way_to(const Derivation& from) const noexcept {
+      const Derivation::Part &a = parts[0], &b = from.parts_[0];
+      return kind == from.kind_ && a.id == b.id && a.data == b.data;
+    }
+    // The same tensors as they are now.
     bool is_of(const Derivation& from) const noexcept {
       const auto same = [](const auto& a, const auto& b) {
-        return a.id == b.id && a.data == b.data;
+        return a.id == b.id && a.data == b.data && a.version == b.version &&
+               a.lendings == b.lendings;
       };
       return kind == from.kind_ &&
              std::equal(parts.begin(), parts.end(), from.parts_.begin(), same);
-    }
-    bool is_new(const Derivation& from) const noexcept {
-      const auto same = [](const auto& a, const auto& b) {
-        return a.version == b.version && a.lendings == b.lendings;
-      };
-      return std::equal(parts.begin(), parts.end(), from.parts_.begin(), same);
     }
   };
   memory::Vector<Entry> entries;
@@ -60,14 +61,14 @@ struct Derived {
 
   Tensor find(const Derivation& from) const {
     for (const Entry& entry : entries)
-      if (entry.is_of(from) && entry.is_new(from)) return entry.value;
+      if (entry.is_of(from)) return entry.value;
     return {};
   }
 
   // Returns what gave way.
   Tensor put(const Derivation& from, const Tensor& value) {
     const auto same = std::find_if(entries.begin(), entries.end(),
-                                   [&](const Entry& entry) { return entry.is_of(from); });
+                                   [&](const Entry& entry) { return entry.gives_way_to(from); });
     Entry fresh{from.parts_, from.kind_, value};
     if (same == entries.end() && entries.size() < most_kept) {
       entries.push_back(std::move(fresh));

@@ -5,8 +5,8 @@
 //   if (!panels.found()) panels.keep(pack());
 //
 // The storage of the first tensor owns what is kept, and frees it with itself. What a changed
-// tensor left is never found, and replaced by what keep() brings of the same tensors. Thread-safe;
-// what is found needs no allocation.
+// tensor left is never found, and replaced by what keep() brings of the same first tensor. Thread-
+// safe; what is found needs no allocation.
 //
 // A change is what Tensor::version() counts. Memory that is written in other ways is left alone:
 // what somebody else lent (core/blob.h), and what is lent to somebody else (lend).

@@ -110,8 +110,9 @@ class Tensor {
     require_type(dtype_of<T>());
     return reinterpret_cast<const T*>(node_->data);
   }
-  /// First element, for writing: bumps the version. The only door for writing. Throws Error as
-  /// data(), and where the memory is somebody else's and read-only (core/blob.h).
+  /// First element, for writing: bumps the version. The only door for writing. Ask again after each
+  /// call that reads the tensor: what is written through an older pointer, no version tells of.
+  /// Throws Error as data(), and where the memory is somebody else's and read-only (core/blob.h).
   template <class T>
   T* mutable_data() {
     require_type(dtype_of<T>());

@@ -59,7 +59,7 @@ class GatePanels {
   void multiply(Index group, Index rows, const Real* a, Index a_stride, Real* gates,
                 bool accumulate) const {
     if constexpr (G::joint) {
-      run(group, {input_at(group), I_ + 1 + H_, 0, I_ + 1 + H_}, rows, a, a_stride, gates,
+      run(group, {input_at(group), I_ + 1 + H_, 0, I_ + 1 + H_, few_}, rows, a, a_stride, gates,
           accumulate);
     } else {
       multiply_input(group, rows, a, a_stride, gates, accumulate);
@@ -67,11 +67,12 @@ class GatePanels {
     }
   }
 
-  // The part of [x 1].
+  // The part of [x 1], also of the rows of many steps, and so never in two sums: what is summed in
+  // two would depend on how many steps there are.
   void multiply_input(Index group, Index rows, const Real* a, Index a_stride, Real* gates,
                       bool accumulate) const {
     static_assert(Layout::input_first == 0);
-    run(group, {input_at(group), input_depth(I_, H_), 0, I_ + 1}, rows, a, a_stride, gates,
+    run(group, {input_at(group), input_depth(I_, H_), 0, I_ + 1, false}, rows, a, a_stride, gates,
         accumulate);
     if (G::joint || accumulate) return;
     const Index begin = G::dense_window(G::held(H_, group));  // the state's product alone faces it
@@ -81,8 +82,8 @@ class GatePanels {
   // Adds the rest.
   void multiply_state(Index group, Index rows, const Real* a, Index a_stride, Real* gates) const {
     const Index first = G::dense(Layout::hidden_first, G::held(H_, group));
-    const Source from = G::joint ? Source{input_at(group), input_depth(I_, H_), I_ + 1, H_}
-                                 : Source{state_at(group), 1 + H_, 0, 1 + H_};
+    const Source from = G::joint ? Source{input_at(group), input_depth(I_, H_), I_ + 1, H_, few_}
+                                 : Source{state_at(group), 1 + H_, 0, 1 + H_, few_};
     run(group, from, rows, a + I_ + (G::joint ? 1 : 0), a_stride, gates + first, true);
   }
 
@@ -91,6 +92,7 @@ class GatePanels {
   struct Source {
     Real* panels;
     Index panel_depth, begin, depth;
+    bool two_sums;
   };
 
   static Index tail_vectors(Index H) {
@@ -125,7 +127,7 @@ class GatePanels {
                          .out = out,
                          .out_stride = G::row,
                          .accumulate = accumulate,
-                         .two_sums = few_};
+                         .two_sums = from.two_sums};
     for (Index v = 0; v < vectors(group); v += width(group)) {
       multiply_panel_of<S, Left::row_major>(width(group), p);
       p.panel += from.panel_depth * row;

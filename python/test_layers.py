@@ -3,6 +3,7 @@
     PYTHONPATH=python python3 python/test_layers.py
 """
 
+import ctypes
 import os
 import tempfile
 import unittest
@@ -93,6 +94,14 @@ class Layers(Case):
         flat = np.asarray(self.p.flat)
         for _ in range(3):
             flat *= 0.9  # between calls that could reuse what they made of the weights
+            self.close(self.layer(self.x)[0], lstm(self.x, *self.weights())[0])
+
+    def test_writes_through_dlpack_are_seen(self):
+        self.layer(self.x)
+        lent = np.from_dlpack(self.p["lstm.bias_ih_l0"])
+        for value in (1.0, 2.0):
+            written = np.full(lent.shape, value)  # NumPy lends what it got as read-only
+            ctypes.memmove(lent.ctypes.data, written.ctypes.data, written.nbytes)
             self.close(self.layer(self.x)[0], lstm(self.x, *self.weights())[0])
 
     def test_other_layers(self):

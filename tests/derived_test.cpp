@@ -67,6 +67,19 @@ TEST(Derived, IsBoundedAndFreed) {
   EXPECT_EQ(memory::stats().live, before);
 }
 
+// Others made anew for every call leave nothing behind.
+TEST(Derived, OnlyTheLastOfAFirstTensorIsKept) {
+  const Tensor a = ones({3});
+  std::int64_t kept = 0;
+  for (int call = 0; call < 10; call++) {
+    const Tensor fresh = ones({3});
+    of(a, fresh).keep(ones({1000}));
+    EXPECT_TRUE(of(a, fresh).found());
+    if (call == 0) kept = memory::stats().live;
+  }
+  EXPECT_EQ(memory::stats().live, kept);
+}
+
 TEST(Derived, AChangeWhileItWasMadeIsNotKept) {
   Tensor a = ones({3});
   const Derivation from = of(a, a);

@@ -101,6 +101,18 @@ TEST_P(RecurrentRecompute, SweepsGiveTheSame) {
   expect_same(p, Dtype::float64, 0);
 }
 
+// Few rows, whose inputs' product runs ahead over as many steps as there are.
+TEST_P(RecurrentRecompute, FewRowsGiveTheSame) {
+  StepsProblem p = GetParam();
+  p.lengths.clear();
+  for (p.N = 1; p.N <= 3; p.N++)
+    for (const std::int64_t T : {4, 7, 9, 17, 40})
+      for (const Dtype dtype : {Dtype::float32, Dtype::float64}) {
+        p.T = T;
+        expect_same(p, dtype, 0);
+      }
+}
+
 INSTANTIATE_TEST_SUITE_P(, RecurrentRecompute, ::testing::ValuesIn(problems()),
                          [](const auto& p) { return p.param.name; });
 
