@@ -62,21 +62,21 @@ class GatePanels {
       run(group, {input_at(group), I_ + 1 + H_, 0, I_ + 1 + H_, few_}, rows, a, a_stride, gates,
           accumulate);
     } else {
-      multiply_input(group, rows, a, a_stride, gates, accumulate);
+      multiply_input(group, rows, a, a_stride, gates, accumulate, few_);
       multiply_state(group, rows, a, a_stride, gates);
     }
   }
 
-  // The part of [x 1], also of the rows of many steps, and so never in two sums: what is summed in
-  // two would depend on how many steps there are.
-  void multiply_input(Index group, Index rows, const Real* a, Index a_stride, Real* gates,
-                      bool accumulate) const {
-    static_assert(Layout::input_first == 0);
-    run(group, {input_at(group), input_depth(I_, H_), 0, I_ + 1, false}, rows, a, a_stride, gates,
-        accumulate);
-    if (G::joint || accumulate) return;
-    const Index begin = G::dense_window(G::held(H_, group));  // the state's product alone faces it
-    for (Index r = 0; r < rows; ++r) zero_row(gates + r * G::row + begin, G::row - begin);
+  // The part of [x 1] of the rows of many steps: never in two sums, as what would be summed so
+  // depends on how many steps there are.
+  void multiply_inputs(Index group, Index rows, const Real* a, Index a_stride, Real* gates) const {
+    multiply_input(group, rows, a, a_stride, gates, false, false);
+  }
+
+  // The part of [x 1] of the rows of one step: as multiply() where the state is zero.
+  void multiply_without_state(Index group, Index rows, const Real* a, Index a_stride,
+                              Real* gates) const {
+    multiply_input(group, rows, a, a_stride, gates, false, few_);
   }
 
   // Adds the rest.
@@ -88,6 +88,16 @@ class GatePanels {
   }
 
  private:
+  void multiply_input(Index group, Index rows, const Real* a, Index a_stride, Real* gates,
+                      bool accumulate, bool two_sums) const {
+    static_assert(Layout::input_first == 0);
+    run(group, {input_at(group), input_depth(I_, H_), 0, I_ + 1, two_sums}, rows, a, a_stride,
+        gates, accumulate);
+    if (G::joint || accumulate) return;
+    const Index begin = G::dense_window(G::held(H_, group));  // the state's product alone faces it
+    for (Index r = 0; r < rows; ++r) zero_row(gates + r * G::row + begin, G::row - begin);
+  }
+
   // Rows [begin, begin + depth) of the panels of a group, each of which has panel_depth.
   struct Source {
     Real* panels;

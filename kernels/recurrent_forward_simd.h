@@ -170,8 +170,7 @@ class RecurrentForward {
     }
     team.barrier();
     for (Index group = groups.begin; group < groups.end; ++group) {
-      panels_.multiply_input(group, (last - t) * N, xs, shape_.I + 1, gates_ahead(group, t, 0),
-                             false);
+      panels_.multiply_inputs(group, (last - t) * N, xs, shape_.I + 1, gates_ahead(group, t, 0));
     }
   }
 

@@ -151,7 +151,7 @@ class RecurrentPushforward {
       for (Index first = rows.begin; first < rows.end; first += gate_rows) {
         const Index count = smaller(gate_rows, rows.end - first);
         if (t == 0 && !args_.dh0) {  // the states stand still
-          panels_.multiply_input(group, count, tangent(t, first), stride_, gates, false);
+          panels_.multiply_without_state(group, count, tangent(t, first), stride_, gates);
         } else {
           panels_.multiply(group, count, tangent(t, first), stride_, gates, false);
         }

@@ -75,6 +75,7 @@ struct ExpTraits;
 template <>
 struct ExpTraits<float> {
   using Int = std::int32_t;
+  using Unsigned = std::uint32_t;
   static constexpr int exponent_bias = 127, mantissa_bits = 23;
   // x + this - this rounds x to an integer, which the low bits of the sum then hold.
   static constexpr float round_to_int = 0x1.8p23f;
@@ -90,6 +91,7 @@ struct ExpTraits<float> {
 template <>
 struct ExpTraits<double> {
   using Int = std::int64_t;
+  using Unsigned = std::uint64_t;
   static constexpr int exponent_bias = 1023, mantissa_bits = 52;
   static constexpr double round_to_int = 0x1.8p52;
   static constexpr double ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
@@ -120,6 +122,7 @@ struct Simd {
   typedef Real Vec __attribute__((vector_size(bytes), may_alias));
   typedef Real Unaligned __attribute__((vector_size(bytes), may_alias, aligned(sizeof(Real))));
   typedef Int Bits __attribute__((vector_size(bytes)));
+  typedef typename Traits::Unsigned Pattern __attribute__((vector_size(bytes)));
 
   // ---- moving
 
@@ -251,7 +254,8 @@ struct Simd {
     const Reduced e = reduce<false>(clamp(x, Traits::exp_lowest, Traits::exp_highest));
     // 2^n as two factors, because n may lie outside the exponents of a normal number.
     const Bits half = bits(fma(e.n, set(Real(0.5)), set(Traits::round_to_int)));
-    const Vec a = power_of_two(half, 0), b = power_of_two(e.n_bits - half, 0);
+    const Vec a = power_of_two(half, 0);
+    const Vec b = power_of_two(Bits(Pattern(e.n_bits) - Pattern(half)), 0);
     return fma(a, e.p, a) * b;
   }
 
@@ -292,9 +296,11 @@ struct Simd {
       q = fma(q, r, set(Traits::q[i]));
     return {fma(r * r, q, r), n, bits(rounded)};
   }
+  // Of a NaN's n_bits the result means nothing, but is no overflow.
   UNROLL_SIMD_FN Vec power_of_two(Bits n_bits, int shift) {
-    const Int bias = Int(Traits::exponent_bias + shift) << Traits::mantissa_bits;
-    return real((n_bits << Traits::mantissa_bits) + bias);
+    using Unsigned = typename Traits::Unsigned;
+    const Unsigned bias = Unsigned(Traits::exponent_bias + shift) << Traits::mantissa_bits;
+    return real(Bits((Pattern(n_bits) << Traits::mantissa_bits) + bias));
   }
 
   UNROLL_SIMD_FN Bits bits(Vec a) { return __builtin_bit_cast(Bits, a); }
