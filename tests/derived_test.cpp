@@ -40,11 +40,11 @@ TEST(Derived, IsFoundUntilATensorChanges) {
 
 // A tensor that is made at the place of a dead one is another.
 TEST(Derived, AnAddressThatComesBackIsAnother) {
-  const Tensor a = ones({3});
+  const Tensor a = ones({3}), value = ones({5});
   for (int i = 0; i < 10; i++) {
     const Tensor b = ones({2});
     EXPECT_FALSE(of(a, b).found());
-    of(a, b).keep(a);
+    of(a, b).keep(value);
   }
 }
 
