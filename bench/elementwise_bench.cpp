@@ -96,10 +96,7 @@ const Case cases[] = {
 
 [[maybe_unused]] const bool added = [] {
   for (const Case& c : cases) {
-    benchmark::RegisterBenchmark(c.name, [&c](benchmark::State& state) { run(state, c); })
-        ->Unit(benchmark::kMicrosecond)
-        ->UseRealTime()
-        ->MinTime(0.05)
+    register_run(c.name, [&c](benchmark::State& state) { run(state, c); })
         ->Arg(32 << 10)
         ->Arg(512 << 10)
         ->Arg(8 << 20);

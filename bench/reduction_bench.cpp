@@ -64,10 +64,7 @@ const Case cases[] = {
 
 [[maybe_unused]] const bool added = [] {
   for (const Case& c : cases) {
-    benchmark::RegisterBenchmark(c.name, [&c](benchmark::State& state) { run(state, c); })
-        ->Unit(benchmark::kMicrosecond)
-        ->UseRealTime()
-        ->MinTime(0.05)
+    register_run(c.name, [&c](benchmark::State& state) { run(state, c); })
         ->Args({64, 1024})
         ->Args({1024, 1024})
         ->Args({16384, 1024})

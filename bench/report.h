@@ -26,4 +26,13 @@ void report_flops(benchmark::State& state, double per_iteration, Dtype dtype = D
 void report_bytes(benchmark::State& state, double per_iteration, Traffic traffic,
                   double footprint = 0);
 
+/// A benchmark of its own name, in microseconds of real time.
+template <class Run>
+benchmark::internal::Benchmark* register_run(const char* name, const Run& run) {
+  return benchmark::RegisterBenchmark(name, run)
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime()
+      ->MinTime(0.05);
+}
+
 }  // namespace unroll::bench

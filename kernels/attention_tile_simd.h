@@ -10,6 +10,7 @@
 
 #include "core/philox.h"
 #include "kernels/attention.h"
+#include "kernels/counts_simd.h"
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
 #include "kernels/softmax_row_simd.h"
@@ -20,8 +21,6 @@ namespace unroll::UNROLL_ISA_NS {
 // Queries and keys of a tile: a block of 64 numbers wide fits the first-level cache as it is.
 template <class T>
 inline constexpr std::int64_t block = 256 / std::int64_t(sizeof(T));
-
-static inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 template <class T>
 static inline std::int64_t blocks_of(std::int64_t n) {

@@ -137,21 +137,22 @@ struct Plan {
 template <class T>
 static std::size_t packed_a_bytes(const MatmulShape& s, const Plan<T>& plan) {
   if (!plan.packs_a) return 0;
-  const std::int64_t count = smaller(round_up(s.M, tile_rows), M_block<T>) * smaller(s.K, K_block);
-  return std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
+  const std::int64_t count =
+      smaller(rounded_up(s.M, tile_rows), M_block<T>) * smaller(s.K, K_block);
+  return std::size_t(rounded_up(count * std::int64_t(sizeof(T)), 64));
 }
 
 template <class T>
 std::size_t matmul_slot_bytes(const MatmulShape& s) noexcept {
   if (dot_sides(s) != DotSides::none) {
-    return std::size_t(round_up(dot_copy(s) * std::int64_t(sizeof(T)), 64));
+    return std::size_t(rounded_up(dot_copy(s) * std::int64_t(sizeof(T)), 64));
   }
   const Plan<T> plan(s);
   const std::int64_t widest = widest_panel * Simd<T>::lanes;
   const std::int64_t columns =
-      plan.packs_b ? smaller(round_up(s.N, widest), N_block<T>) : plan.width;
+      plan.packs_b ? smaller(rounded_up(s.N, widest), N_block<T>) : plan.width;
   const std::int64_t count = columns * smaller(s.K, K_block);
-  return packed_a_bytes(s, plan) + std::size_t(round_up(count * std::int64_t(sizeof(T)), 64));
+  return packed_a_bytes(s, plan) + std::size_t(rounded_up(count * std::int64_t(sizeof(T)), 64));
 }
 
 template <class T>
@@ -250,8 +251,8 @@ static int row_parts(const MatmulShape& s, int parts) {
   double least = 0;
   for (int rows = 1; rows <= parts; rows++) {
     if (parts % rows != 0) continue;
-    const double height = double(round_up((s.M + rows - 1) / rows, tile_rows));
-    const double width = double(round_up((s.N + parts / rows - 1) / (parts / rows), 16));
+    const double height = double(rounded_up((s.M + rows - 1) / rows, tile_rows));
+    const double width = double(rounded_up((s.N + parts / rows - 1) / (parts / rows), 16));
     const double cost = height * width / 8 + 2 * width + height;
     if (rows == 1 || cost < least) best = rows, least = cost;
   }

@@ -5,6 +5,7 @@
 //   pack_a(a, row, col, depth, rows, to);                          // strips of tile_rows rows
 #pragma once
 
+#include "kernels/counts_simd.h"
 #include "kernels/transpose_tile_simd.h"
 #include "kernels/vector_loop_simd.h"
 
@@ -17,12 +18,6 @@ inline constexpr int tile_rows = 6;
 #else
 inline constexpr int tile_rows = 5;
 #endif
-
-static std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-
-static std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
 
 // ---- the right operand
 

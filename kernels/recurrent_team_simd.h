@@ -20,6 +20,8 @@
 
 #include <cstdint>
 
+#include "kernels/counts_simd.h"
+
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -27,12 +29,6 @@
 namespace unroll::UNROLL_ISA_NS {
 
 using Index = std::int64_t;
-
-inline Index smaller(Index a, Index b) { return a < b ? a : b; }
-inline Index larger(Index a, Index b) { return a > b ? a : b; }
-inline Index rounded_up(Index n, Index multiple) {
-  return (n + multiple - 1) / multiple * multiple;
-}
 
 // ---- Meeting
 
