@@ -34,3 +34,21 @@ function(unroll_sim_kernels target)
     target_compile_options(${target} PRIVATE -fsanitize=thread)
   endif()
 endfunction()
+
+# The library's own kernels.
+file(GLOB unroll_gpu_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cuda/*.cu")
+unroll_sim_kernels(unroll_gpu_plain ${unroll_gpu_sources})
+unroll_sim_kernels(unroll_gpu_checked ${unroll_gpu_sources} CHECKS)
+set_target_properties(unroll_gpu_checked PROPERTIES EXCLUDE_FROM_ALL ON)
+
+# unroll_sim_tests(<target> <prefix of its tests in ctest> SOURCES <file>... LINKS <linked>...)
+function(unroll_sim_tests target prefix)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${target} ${arg_SOURCES})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cuda/sim/include")
+  target_link_libraries(${target} PRIVATE unroll_options ${arg_LINKS}
+    GTest::gtest GTest::gtest_main Threads::Threads)
+  target_compile_options(${target} PRIVATE ${UNROLL_TEST_FLAGS} -g1)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_PREFIX ${prefix}
+    PROPERTIES LABELS sim TIMEOUT 300)
+endfunction()

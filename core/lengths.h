@@ -24,6 +24,9 @@ struct LengthsView {
   const std::int64_t* order = nullptr;   // [N] batch indices by descending length, stable
   const std::int64_t* active = nullptr;  // [longest] how many sequences have length > t
   std::int64_t longest = 0;              // no sequence is active at or after this step; <= T
+  // On a GPU also: length, order and active, one behind the other, in memory of the device. The
+  // three above stay on the host, which reads them to size its launches.
+  const std::int64_t* on_device = nullptr;
 };
 
 /// The valid steps of each sequence in a batch; immutable, shared by copies.

@@ -11,13 +11,13 @@
 #include <cstdint>
 
 #include "core/export.h"
+#include "core/host_device.h"
 
 namespace UNROLL_API unroll {
 
 /// The ten rounds on a block c, four words of 32 bits each held in a Word, under a key of two.
 template <class Word>
-inline __attribute__((always_inline)) void philox_rounds(Word (&c)[4], std::uint64_t key_low,
-                                                         std::uint64_t key_high) {
+UNROLL_HOST_DEVICE void philox_rounds(Word (&c)[4], std::uint64_t key_low, std::uint64_t key_high) {
   constexpr std::uint64_t mask = 0xffffffff;
   for (int round = 0; round < 10; round++) {
     const Word a = c[0] * std::uint64_t{0xD2511F53}, b = c[2] * std::uint64_t{0xCD9E8D57};

@@ -24,6 +24,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 enum class AttentionScore { dot, additive };
@@ -115,4 +117,9 @@ template <class T>
 void attention_push(const AttentionShape&, const AttentionPush<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU_SHAPE(attention_scratch, std::size_t, AttentionShape)
+UNROLL_ON_GPU(attention, void, AttentionShape, AttentionArgs)
+UNROLL_ON_GPU(attention_pull, void, AttentionShape, AttentionPull)
+UNROLL_ON_GPU(attention_push, void, AttentionShape, AttentionPush)
 }  // namespace unroll

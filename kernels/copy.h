@@ -8,6 +8,7 @@
 // be broadcast (stride 0); the elements of y must be distinct. They must not overlap.
 #pragma once
 
+#include "kernels/backends.h"
 #include "kernels/strided.h"
 
 namespace unroll {
@@ -25,4 +26,6 @@ template <class T>
 void copy(const Strided& space, const CopyArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(copy, void, Strided, CopyArgs)
 }  // namespace unroll

@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct CrossEntropyShape {
@@ -59,4 +61,8 @@ template <class T>
 void cross_entropy_push(const CrossEntropyShape&, const CrossEntropyLinear<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(cross_entropy, void, CrossEntropyShape, CrossEntropyArgs)
+UNROLL_ON_GPU(cross_entropy_pull, void, CrossEntropyShape, CrossEntropyLinear)
+UNROLL_ON_GPU(cross_entropy_push, void, CrossEntropyShape, CrossEntropyLinear)
 }  // namespace unroll

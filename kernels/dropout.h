@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct DropoutShape {
@@ -30,4 +32,6 @@ template <class T>
 void dropout_mask(const DropoutShape&, const DropoutArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(dropout_mask, void, DropoutShape, DropoutArgs)
 }  // namespace unroll

@@ -15,7 +15,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/real.h"
+#include "core/host_device.h"
+#include "kernels/backends.h"
 #include "kernels/strided.h"
 
 namespace unroll {
@@ -160,6 +161,12 @@ template <class T>
 void where(const WhereShape&, const WhereArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(unary, void, UnaryShape, UnaryArgs)
+UNROLL_ON_GPU(binary, void, BinaryShape, BinaryArgs)
+UNROLL_ON_GPU(compare, void, CompareShape, CompareArgs)
+UNROLL_ON_GPU(test, void, TestShape, TestArgs)
+UNROLL_ON_GPU(where, void, WhereShape, WhereArgs)
 
 // ---- The formulas, once for every machine.
 //

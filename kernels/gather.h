@@ -13,6 +13,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct GatherShape {
@@ -60,4 +62,15 @@ template <class T>
 void put_along_add(const GatherShape&, const GatherArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(index_select, void, GatherShape, GatherArgs)
+UNROLL_ON_GPU(take_along, void, GatherShape, GatherArgs)
+UNROLL_ON_GPU(index_add, void, GatherShape, GatherArgs)
+UNROLL_ON_GPU(put_along_add, void, GatherShape, GatherArgs)
+namespace cuda {
+std::int64_t first_bad_index(const IndexRange&, const IndexArgs&) noexcept;
+}
+namespace sim {
+std::int64_t first_bad_index(const IndexRange&, const IndexArgs&) noexcept;
+}
 }  // namespace unroll

@@ -17,7 +17,8 @@
 // Lengths, sizes, threads and determinism: kernels/recurrent.h.
 #pragma once
 
-#include "kernels/real.h"
+#include "core/host_device.h"
+#include "kernels/backends.h"
 #include "kernels/recurrent.h"
 
 namespace unroll {
@@ -118,6 +119,11 @@ template <class Real>
 void gru_pushforward(const GruShape&, const GruPushforward<Real>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU_SHAPE(gru_sizes, GruSizes, GruShape)
+UNROLL_ON_GPU(gru_forward, void, GruShape, GruForward)
+UNROLL_ON_GPU(gru_pullback, void, GruShape, GruPullback)
+UNROLL_ON_GPU(gru_pushforward, void, GruShape, GruPushforward)
 
 // ---- The cell, once for every machine. Math: ScalarCell, or Simd for vectors.
 

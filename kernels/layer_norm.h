@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct LayerNormShape {
@@ -69,4 +71,8 @@ template <class T>
 void layer_norm_push(const LayerNormShape&, const LayerNormPush<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(layer_norm, void, LayerNormShape, LayerNormArgs)
+UNROLL_ON_GPU(layer_norm_pull, void, LayerNormShape, LayerNormPull)
+UNROLL_ON_GPU(layer_norm_push, void, LayerNormShape, LayerNormPush)
 }  // namespace unroll

@@ -21,7 +21,8 @@
 // Lengths, sizes, threads and determinism: kernels/recurrent.h.
 #pragma once
 
-#include "kernels/real.h"
+#include "core/host_device.h"
+#include "kernels/backends.h"
 #include "kernels/recurrent.h"
 
 namespace unroll {
@@ -148,6 +149,11 @@ template <class Real>
 void lstm_pushforward(const LstmShape&, const LstmPushforward<Real>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU_SHAPE(lstm_sizes, LstmSizes, LstmShape)
+UNROLL_ON_GPU(lstm_forward, void, LstmShape, LstmForward)
+UNROLL_ON_GPU(lstm_pullback, void, LstmShape, LstmPullback)
+UNROLL_ON_GPU(lstm_pushforward, void, LstmShape, LstmPushforward)
 
 // ---- The cell, once for every machine. Math: ScalarCell, or Simd for vectors.
 

@@ -15,6 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct MatmulShape {
@@ -54,4 +56,7 @@ template <class T>
 void matmul(const MatmulShape&, const MatmulArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU_SHAPE(matmul_scratch, std::size_t, MatmulShape)
+UNROLL_ON_GPU(matmul, void, MatmulShape, MatmulArgs)
 }  // namespace unroll

@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct SgdShape {
@@ -139,4 +141,12 @@ template <class T>
 void scale(const FlatShape&, const ScaleArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(sgd, void, SgdShape, SgdArgs)
+UNROLL_ON_GPU(adam, void, AdamShape, AdamArgs)
+UNROLL_ON_GPU(rmsprop, void, RmspropShape, RmspropArgs)
+UNROLL_ON_GPU(adagrad, void, AdagradShape, AdagradArgs)
+UNROLL_ON_GPU(adadelta, void, AdadeltaShape, AdadeltaArgs)
+UNROLL_ON_GPU(sum_of_squares, double, FlatShape, FlatArgs)
+UNROLL_ON_GPU(scale, void, FlatShape, ScaleArgs)
 }  // namespace unroll

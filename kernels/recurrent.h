@@ -28,8 +28,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "core/lengths.h"
-#include "kernels/real.h"
 
 namespace unroll {
 

@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 enum class Reduce : std::uint8_t {
@@ -51,4 +53,6 @@ template <class T>
 void reduce(const ReduceShape&, const ReduceArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(reduce, void, ReduceShape, ReduceArgs)
 }  // namespace unroll

@@ -10,7 +10,8 @@
 // determinism: kernels/recurrent.h.
 #pragma once
 
-#include "kernels/real.h"
+#include "core/host_device.h"
+#include "kernels/backends.h"
 #include "kernels/recurrent.h"
 
 namespace unroll {
@@ -110,6 +111,11 @@ template <class Real>
 void rnn_pushforward(const RnnShape&, const RnnPushforward<Real>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU_SHAPE(rnn_sizes, RnnSizes, RnnShape)
+UNROLL_ON_GPU(rnn_forward, void, RnnShape, RnnForward)
+UNROLL_ON_GPU(rnn_pullback, void, RnnShape, RnnPullback)
+UNROLL_ON_GPU(rnn_pushforward, void, RnnShape, RnnPushforward)
 
 // ---- The cell, once for every machine. Math: ScalarCell, or Simd for vectors.
 

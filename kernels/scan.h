@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct ScanShape {
@@ -31,4 +33,6 @@ template <class T>
 void scan(const ScanShape&, const ScanArgs<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(scan, void, ScanShape, ScanArgs)
 }  // namespace unroll

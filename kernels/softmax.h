@@ -10,6 +10,8 @@
 
 #include <cstdint>
 
+#include "kernels/backends.h"
+
 namespace unroll {
 
 struct SoftmaxShape {
@@ -48,4 +50,8 @@ template <class T>
 void softmax_push(const SoftmaxShape&, const SoftmaxLinear<T>&) noexcept;
 
 }  // namespace cpu
+
+UNROLL_ON_GPU(softmax, void, SoftmaxShape, SoftmaxArgs)
+UNROLL_ON_GPU(softmax_pull, void, SoftmaxShape, SoftmaxLinear)
+UNROLL_ON_GPU(softmax_push, void, SoftmaxShape, SoftmaxLinear)
 }  // namespace unroll

@@ -1,5 +1,5 @@
-// What the per-element formulas of kernels/ are marked with: they are compiled for the CPU and for
-// the GPU.
+// What functions are marked with that are compiled for the CPU and for the GPU, such as the
+// per-element formulas of kernels/.
 #pragma once
 
 // Always inlined on the CPU: a copy that the linker could share between instruction sets must never
