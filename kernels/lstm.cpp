@@ -99,6 +99,7 @@ struct PullbackCell {
 
   UNROLL_SIMD_FN void prefetch(const LstmShape& shape, const Args& args, const CellPlace& place) {
     __builtin_prefetch(cell_at<S>(shape, args, place, place.t));
+    __builtin_prefetch(cell_at<S>(shape, args, place, place.t + 1));
   }
 
   static void finish(const LstmShape& shape, const Args& args, Index kn, const Real* dc) {

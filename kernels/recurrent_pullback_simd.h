@@ -19,7 +19,7 @@ namespace unroll::UNROLL_ISA_NS {
 // Elements of gates in a chunk: about what the second cache holds. Fewer rows than the least would
 // read and write the gradients of the weights too often, more than the most would not help.
 inline constexpr Index chunk_elements = Index(1) << 18;
-inline constexpr Index least_chunk_rows = 512, most_chunk_rows = 2048;
+inline constexpr Index least_chunk_rows = 1024, most_chunk_rows = 2048;
 
 // Cell: struct {
 //   static Vec step(shape, args, CellPlace, saved, dh, dc, d_gates): the cotangent of h[t] that
@@ -312,15 +312,19 @@ class RecurrentPullback {
     CellPlace place{.t = t, .n = 0, .unit = unit, .count = shape_.H - unit};
     if (place.count <= 0) return;
     const Real* const dy = args_.dy ? args_.dy + unit : nullptr;
+    // Backwards and in steps, memory is read in an order that no processor foresees. What this step
+    // reads was asked for one step ago; weights beyond the second cache have driven it out again.
+    if (beyond_second_cache<Real>(w_hh_.size())) {
+      for_rows(rows, [&](Index, Index k, Index n, Index j) {
+        ask_for({t, n, unit, place.count}, saved ? saved + j * G::row : nullptr, dy, k);
+      });
+    }
     for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
       Cell::prepare(shape_, args_, place, d_gates + row * G::row);
       if (t == 0) return;
-      // Backwards and in steps, memory is read in an order that no processor foresees.
-      if (saved) prefetch_row(saved + (j - sequences_.active(t - 1)) * G::row);
-      if (dy)
-        __builtin_prefetch(dy + (k * shape_.T * shape_.N + sequences_.row(t - 1, n)) * dy_stride_);
-      Cell::prefetch(shape_, args_, {t - 1, n, unit, place.count});
+      ask_for({t - 1, n, unit, place.count},
+              saved ? saved + (j - sequences_.active(t - 1)) * G::row : nullptr, dy, k);
     });
     for_rows(rows, [&](Index row, Index k, Index n, Index j) {
       place.n = n;
@@ -335,6 +339,15 @@ class RecurrentPullback {
     });
   }
 
+  // What the cells of a place read; saved is its row.
+  void ask_for(const CellPlace& place, const Real* saved, const Real* dy, Index k) const {
+    if (saved) prefetch_row(saved);
+    if (dy) {
+      const Index at = k * shape_.T * shape_.N + sequences_.row(place.t, place.n);
+      __builtin_prefetch(dy + at * dy_stride_);
+    }
+    Cell::prefetch(shape_, args_, place);
+  }
   static void prefetch_row(const Real* row) {
     constexpr int line = 64 / sizeof(Real);
     UNROLL_FULL_UNROLL

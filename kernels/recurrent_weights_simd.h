@@ -20,6 +20,7 @@ class ColumnPanels {
  public:
   static constexpr Index two = 2 * S::lanes;
   static Index size(Index depth, Index columns) { return depth * rounded_up(columns, S::lanes); }
+  Index size() const { return size(depth_, columns_); }
 
   ColumnPanels(Real* storage, Index depth, Index columns, Index width = two)
       : data_(storage), depth_(depth), columns_(columns), width_(width) {}
@@ -55,6 +56,12 @@ class ColumnPanels {
   Real* data_;
   Index depth_, columns_, width_;
 };
+
+// Numbers that stream through the second cache at each step leave nothing else in it.
+template <class Real>
+inline bool beyond_second_cache(Index numbers) {
+  return numbers * Index(sizeof(Real)) >= Index(1) << 19;
+}
 
 // Steps [begin, end) whose rows are kept at a time, `rows` in all.
 struct Chunk {
