@@ -246,23 +246,29 @@ void pull_columns(const LayerNormShape& s, const LayerNormPull<T>& args) {
   const Stream stream = current_stream();
   double2* partial = plan.parts > 1 ? static_cast<double2*>(workspace()) : nullptr;
   launch(layer_norm_columns_kernel<T>,
-         {.name = "layer_norm_columns", .grid = plan.blocks, .block = {strip, strip_rows},
+         {.name = "layer_norm_columns",
+          .grid = plan.blocks,
+          .block = {strip, strip_rows},
           .stream = stream},
          s, args, plan, partial);
   if (plan.parts == 1) return;
   launch(layer_norm_parts_kernel<T>,
-         {.name = "layer_norm_parts", .grid = blocks_of(s.directions * s.n, 128), .block = 128,
+         {.name = "layer_norm_parts",
+          .grid = blocks_of(s.directions * s.n, 128),
+          .block = 128,
           .stream = stream},
          s, args, plan.parts, partial);
 }
 
 template <class T>
 void pull_rows(const LayerNormShape& s, const LayerNormPull<T>& args) {
-  const RowPlan plan =
-      plan_rows(s.directions * s.rows, s.n, sizeof(T), 2, args.weight != nullptr);
+  const RowPlan plan = plan_rows(s.directions * s.rows, s.n, sizeof(T), 2, args.weight != nullptr);
   launch(plan.whole_block ? layer_norm_pull_kernel<true, T> : layer_norm_pull_kernel<false, T>,
-         {.name = "layer_norm_pull", .grid = resident(plan), .block = row_threads,
-          .shared = plan.shared, .stream = current_stream()},
+         {.name = "layer_norm_pull",
+          .grid = resident(plan),
+          .block = row_threads,
+          .shared = plan.shared,
+          .stream = current_stream()},
          s, args, plan.kept);
 }
 
@@ -274,8 +280,11 @@ void layer_norm(const LayerNormShape& s, const LayerNormArgs<T>& args) noexcept 
   const int common = (args.weight != nullptr) + (args.bias != nullptr);
   const RowPlan plan = plan_rows(s.rows, s.n, sizeof(T), 1, common);
   launch(plan.whole_block ? layer_norm_kernel<true, T> : layer_norm_kernel<false, T>,
-         {.name = "layer_norm", .grid = resident(plan), .block = row_threads,
-          .shared = plan.shared, .stream = current_stream()},
+         {.name = "layer_norm",
+          .grid = resident(plan),
+          .block = row_threads,
+          .shared = plan.shared,
+          .stream = current_stream()},
          s, args, plan.kept);
 }
 
@@ -292,8 +301,11 @@ void layer_norm_push(const LayerNormShape& s, const LayerNormPush<T>& args) noex
   if (rows == 0) return;
   const RowPlan plan = plan_rows(rows, s.n, sizeof(T), 2, args.weight != nullptr);
   launch(plan.whole_block ? layer_norm_push_kernel<true, T> : layer_norm_push_kernel<false, T>,
-         {.name = "layer_norm_push", .grid = resident(plan), .block = row_threads,
-          .shared = plan.shared, .stream = current_stream()},
+         {.name = "layer_norm_push",
+          .grid = resident(plan),
+          .block = row_threads,
+          .shared = plan.shared,
+          .stream = current_stream()},
          s, args, plan.kept);
 }
 

@@ -2,7 +2,8 @@
 // every run.
 //
 //   const double sum = reduce_warp(part, Add{});         // by all 32 lanes; each gets the result
-//   const double total = reduce_block(part, Add{});      // by all threads of the block; each gets it
+//   const double total = reduce_block(part, Add{});      // by all threads of the block; each gets
+//   it
 //
 // Parts are combined in pairs of neighbours, so `op` must be commutative, or all lanes would not
 // agree; it need not be associative.
@@ -28,6 +29,13 @@ struct Larger {
   template <class T>
   __device__ T operator()(T a, T b) const {
     return b > a ? b : a;
+  }
+};
+
+struct Smaller {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return b < a ? b : a;
   }
 };
 

@@ -41,7 +41,9 @@ struct SumOp {
   static __device__ Part none() { return Part(0); }
   static __device__ Leaf take(Leaf sum, T x, std::int64_t) { return sum + x; }
   __device__ Part operator()(Part a, Part b) const { return a + b; }
-  static __device__ void put(const ReduceArgs<T>& args, std::int64_t i, Part p) { args.y[i] = T(p); }
+  static __device__ void put(const ReduceArgs<T>& args, std::int64_t i, Part p) {
+    args.y[i] = T(p);
+  }
 };
 
 template <class T>
@@ -52,7 +54,9 @@ struct ProductOp {
   static __device__ Part none() { return Part(1); }
   static __device__ Leaf take(Leaf product, T x, std::int64_t) { return product * Leaf(x); }
   __device__ Part operator()(Part a, Part b) const { return a * b; }
-  static __device__ void put(const ReduceArgs<T>& args, std::int64_t i, Part p) { args.y[i] = T(p); }
+  static __device__ void put(const ReduceArgs<T>& args, std::int64_t i, Part p) {
+    args.y[i] = T(p);
+  }
 };
 
 // A number and where it is; index -1: nothing yet.
@@ -160,7 +164,8 @@ __global__ void __launch_bounds__(row_threads, 4)
     reduce_long_rows_kernel(ReduceShape s, ReduceArgs<T> args, Parts<typename Op::Part> parts,
                             Op op) {
   const std::int64_t i = blockIdx.x / parts.count, part = blockIdx.x - i * parts.count;
-  const std::int64_t first = s.count * part / parts.count, last = s.count * (part + 1) / parts.count;
+  const std::int64_t first = s.count * part / parts.count,
+                     last = s.count * (part + 1) / parts.count;
   const auto mine = fold(s, args.x, i, first + threadIdx.x, last, row_threads, op);
   const auto total = reduce_block(mine, op);
   if (threadIdx.x == 0) put<T, Op>(args, parts, i, part, total);
@@ -169,11 +174,13 @@ __global__ void __launch_bounds__(row_threads, 4)
 // 32 outputs side by side; grid (strips, parts).
 template <class T, class Op>
 __global__ void __launch_bounds__(strip* strip_rows, 4)
-    reduce_columns_kernel(ReduceShape s, ReduceArgs<T> args, Parts<typename Op::Part> parts, Op op) {
+    reduce_columns_kernel(ReduceShape s, ReduceArgs<T> args, Parts<typename Op::Part> parts,
+                          Op op) {
   using Part = typename Op::Part;
   SHARED(Part[strip_rows][strip], sums);
   const std::int64_t i = std::int64_t(blockIdx.x) * strip + threadIdx.x, part = blockIdx.y;
-  const std::int64_t first = s.count * part / parts.count, last = s.count * (part + 1) / parts.count;
+  const std::int64_t first = s.count * part / parts.count,
+                     last = s.count * (part + 1) / parts.count;
   const bool active = i < s.outer * s.inner;
   Part total =
       fold(s, args.x, active ? i : 0, first + threadIdx.y, active ? last : 0, strip_rows, op);
@@ -207,7 +214,8 @@ __global__ void __launch_bounds__(row_threads, 4)
 // at least `least` numbers of the reduced axis. A function of the shape alone. So 32768 parts are
 // the most: what columns have in 1024 blocks.
 std::int64_t parts_for(std::int64_t blocks, std::int64_t count, std::int64_t least) {
-  const std::int64_t most = wanted_blocks / blocks, parts = most < count / least ? most : count / least;
+  const std::int64_t most = wanted_blocks / blocks,
+                     parts = most < count / least ? most : count / least;
   return parts > 1 ? parts : 1;
 }
 
@@ -219,13 +227,15 @@ Parts<typename Op::Part> parts_of(std::int64_t count) {
 }
 
 template <class T, class Op>
-void combine(const ReduceShape& s, const ReduceArgs<T>& args,
-             const Parts<typename Op::Part>& parts, Op op) {
+void combine(const ReduceShape& s, const ReduceArgs<T>& args, const Parts<typename Op::Part>& parts,
+             Op op) {
   if (parts.count == 1) return;
   const std::int64_t outputs = s.outer * s.inner;
   launch(reduce_parts_kernel<T, Op>,
-         {.name = "reduce_parts", .grid = blocks_of(outputs * warp, row_threads),
-          .block = row_threads, .stream = current_stream()},
+         {.name = "reduce_parts",
+          .grid = blocks_of(outputs * warp, row_threads),
+          .block = row_threads,
+          .stream = current_stream()},
          outputs, args, parts, op);
 }
 
@@ -237,14 +247,18 @@ void reduce_rows(const ReduceShape& s, const ReduceArgs<T>& args, Op op) {
     int width = 1;
     while (width < warp && width < s.count) width *= 2;
     return launch(reduce_rows_kernel<T, Op>,
-                  {.name = "reduce_rows", .grid = blocks_of(outputs * width, row_threads),
-                   .block = row_threads, .stream = current_stream()},
+                  {.name = "reduce_rows",
+                   .grid = blocks_of(outputs * width, row_threads),
+                   .block = row_threads,
+                   .stream = current_stream()},
                   s, args, width, op);
   }
   const auto parts = parts_of<T, Op>(parts_for(outputs, s.count, leaf * row_threads));
   launch(reduce_long_rows_kernel<T, Op>,
-         {.name = "reduce_long_rows", .grid = unsigned(outputs * parts.count),
-          .block = row_threads, .stream = current_stream()},
+         {.name = "reduce_long_rows",
+          .grid = unsigned(outputs * parts.count),
+          .block = row_threads,
+          .stream = current_stream()},
          s, args, parts, op);
   combine(s, args, parts, op);
 }
@@ -254,8 +268,10 @@ void reduce_columns(const ReduceShape& s, const ReduceArgs<T>& args, Op op) {
   const unsigned strips = blocks_of(s.outer * s.inner, strip);
   const auto parts = parts_of<T, Op>(parts_for(strips, s.count, 4 * leaf * strip_rows));
   launch(reduce_columns_kernel<T, Op>,
-         {.name = "reduce_columns", .grid = {strips, unsigned(parts.count)},
-          .block = {strip, strip_rows}, .stream = current_stream()},
+         {.name = "reduce_columns",
+          .grid = {strips, unsigned(parts.count)},
+          .block = {strip, strip_rows},
+          .stream = current_stream()},
          s, args, parts, op);
   combine(s, args, parts, op);
 }

@@ -1,5 +1,5 @@
-// Kernels over the rows of a dense matrix that read and write each element once: a warp takes a row,
-// or a whole block a long one, and keeps it in shared memory between its passes.
+// Kernels over the rows of a dense matrix that read and write each element once: a warp takes a
+// row, or a whole block a long one, and keeps it in shared memory between its passes.
 //
 //   const RowPlan plan = plan_rows(rows, n, sizeof(T), 1);    // one number kept for each element
 //   ...
@@ -83,8 +83,9 @@ inline RowPlan plan_rows(std::int64_t rows, std::int64_t n, std::size_t size, in
   const std::size_t by_warps = bytes * std::size_t(row_warps * each + common);
   const std::size_t by_block = bytes * std::size_t(each + common);
   const bool whole_block = by_warps > most_of_warps, kept = by_block <= most_of_block;
-  const std::size_t shared = !whole_block ? by_warps : kept ? by_block : size;
-  return {whole_block, kept, shared, blocks_of(rows, whole_block ? 1 : row_warps)};
+  const std::size_t shared = !whole_block ? by_warps : kept ? by_block : 0;
+  return {whole_block, kept, shared > 0 ? shared : size,
+          blocks_of(rows, whole_block ? 1 : row_warps)};
 }
 
 /// The blocks of a plan that are resident at once: each takes several rows where there are more, so

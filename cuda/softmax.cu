@@ -1,62 +1,18 @@
-// Softmax by rows (cuda/rows.h). Rows that fit are read once, kept as exponentials and written once;
-// longer ones take an online pass, which follows the maximum as it grows (Milakov, Gimelshein,
-// "Online normalizer calculation for softmax", 2018), and are read twice. The limit is 24576 float32
-// numbers, 12288 for float64 and for the linear map of softmax, which keeps two numbers.
+// Softmax by rows (cuda/rows.h). Rows that fit are read once, kept as exponentials and written
+// once; longer ones take an online pass, which follows the maximum as it grows (Milakov,
+// Gimelshein, "Online normalizer calculation for softmax", 2018), and are read twice. The limit is
+// 24576 float32 numbers, 12288 for float64 and for the linear map of softmax, which keeps two
+// numbers.
 #include "kernels/softmax.h"
 
 #include <cmath>
 
 #include "cuda/backend.h"
 #include "cuda/rows.h"
+#include "cuda/softmax_row.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
-
-template <class T>
-__device__ T lowest() {
-  return T(-__builtin_inf());
-}
-
-// The largest number and the sum of exp(x - largest).
-template <class T>
-struct RowSum {
-  T largest, sum;
-};
-
-// exp(x - largest) stays in `kept`, or x - largest for the logarithm.
-template <bool log, bool whole_block, class T>
-__device__ RowSum<T> sum_kept(const RowGroup<whole_block>& group, const T* x, T* kept,
-                              std::int64_t n) {
-  T largest = lowest<T>();
-  group.each(n, [&](std::int64_t i) { largest = Larger{}(largest, kept[i] = x[i]); });
-  largest = group.reduce(largest, Larger{});
-  T sum = T(0);
-  group.each(n, [&](std::int64_t i) {
-    const T shifted = kept[i] - largest, e = std::exp(shifted);
-    kept[i] = log ? shifted : e;
-    sum += e;
-  });
-  return {largest, group.reduce(sum, Add{})};
-}
-
-// The same in one pass: the sum so far is scaled down whenever a larger number comes.
-template <bool whole_block, class T>
-__device__ RowSum<T> sum_online(const RowGroup<whole_block>& group, const T* x, std::int64_t n) {
-  T mine = lowest<T>(), sum = T(0);
-  group.each(n, [&](std::int64_t i) {
-    const T v = x[i];
-    if (v > mine) {
-      sum = sum * std::exp(mine - v) + T(1);
-      mine = v;
-    } else if (v != lowest<T>()) {
-      sum += std::exp(v - mine);
-    }
-  });
-  const T largest = group.reduce(mine, Larger{});
-  // An infinite maximum makes the row NaN, as exp(largest - largest) does where rows are kept.
-  const T total = group.reduce(sum * std::exp(mine - largest), Add{}) + (largest - largest);
-  return {largest, total};
-}
 
 template <bool whole_block, bool log, class T>
 __global__ void __launch_bounds__(row_threads, 4)
@@ -128,7 +84,10 @@ template <bool log, class T>
 void forward(const SoftmaxShape& s, const SoftmaxArgs<T>& args) {
   const RowPlan plan = plan_rows(s.rows, s.n, sizeof(T), 1);
   launch(plan.whole_block ? softmax_kernel<true, log, T> : softmax_kernel<false, log, T>,
-         {.name = "softmax", .grid = plan.blocks, .block = row_threads, .shared = plan.shared,
+         {.name = "softmax",
+          .grid = plan.blocks,
+          .block = row_threads,
+          .shared = plan.shared,
           .stream = current_stream()},
          s, args, plan.kept);
 }
@@ -138,11 +97,14 @@ void linear(const SoftmaxShape& s, const SoftmaxLinear<T>& args) {
   const std::int64_t rows = s.directions * s.rows;
   if (rows * s.n == 0) return;
   const RowPlan plan = plan_rows(rows, s.n, sizeof(T), kept_by<map>);
-  launch(plan.whole_block ? softmax_linear_kernel<true, map, T>
-                          : softmax_linear_kernel<false, map, T>,
-         {.name = "softmax_linear", .grid = plan.blocks, .block = row_threads,
-          .shared = plan.shared, .stream = current_stream()},
-         s, args, plan.kept);
+  launch(
+      plan.whole_block ? softmax_linear_kernel<true, map, T> : softmax_linear_kernel<false, map, T>,
+      {.name = "softmax_linear",
+       .grid = plan.blocks,
+       .block = row_threads,
+       .shared = plan.shared,
+       .stream = current_stream()},
+      s, args, plan.kept);
 }
 
 }  // namespace

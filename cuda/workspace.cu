@@ -83,8 +83,8 @@ bool fetch(void* to, const void* from, std::size_t bytes) noexcept {
 int multiprocessors() noexcept {
   int device = 0, count = 0;
   cudaGetDevice(&device);
-  const bool known = cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) ==
-                     cudaSuccess;
+  const bool known =
+      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) == cudaSuccess;
   return known ? count : 1;
 }
 

@@ -8,8 +8,8 @@
 //   const double sum = fetched(partial);                      // waits for the stream
 //
 // Kernels of one stream run one after another, so all of them share one piece, whose contents last
-// for one call of a kernel family. A piece is made when a stream first asks and lives as long as the
-// program. Thread-safe.
+// for one call of a kernel family. A piece is made when a stream first asks and lives as long as
+// the program. Thread-safe.
 #pragma once
 
 #include <cstddef>

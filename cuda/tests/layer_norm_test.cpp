@@ -184,7 +184,8 @@ void check_push(const LayerNormShape& s, const Options& o, bool with_x, bool wit
   SCOPED_TRACE(std::to_string(s.rows) + " x " + std::to_string(s.n));
   Case<T> c(s, o);
   const auto n = std::size_t(s.n * s.directions), all = c.x.size() * std::size_t(s.directions);
-  std::vector<T> tx = normal<T>(with_x ? all : 0, 4), tweight = normal<T>(with_parameters ? n : 0, 5),
+  std::vector<T> tx = normal<T>(with_x ? all : 0, 4),
+                 tweight = normal<T>(with_parameters ? n : 0, 5),
                  tbias = normal<T>(with_parameters ? n : 0, 6), expected(all);
   cpu::layer_norm_push<T>(s, {.x = c.x.data(),
                               .weight = or_null(c.weight),

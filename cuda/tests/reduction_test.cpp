@@ -61,15 +61,16 @@ void check(const ReduceShape& s, const std::vector<T>& x, bool every_order = tru
   if constexpr (std::is_integral_v<T>) {
     EXPECT_EQ(got.y, expected.y);
   } else {
-    expect_close(got.y, expected.y, s.op == Reduce::max || s.op == Reduce::min ? 0
-                                    : sizeof(T) == 4                           ? 2e-6
-                                                                               : 1e-14);
+    expect_close(got.y, expected.y,
+                 s.op == Reduce::max || s.op == Reduce::min ? 0
+                 : sizeof(T) == 4                           ? 2e-6
+                                                            : 1e-14);
   }
 }
 
 template <class T>
 void check_dense() {
-  constexpr std::int64_t sizes[][3] = {{1, 1, 1}, {5, 3, 1},  {3, 40, 1}, {1, 0, 4},   {70, 2, 1},
+  constexpr std::int64_t sizes[][3] = {{1, 1, 1}, {5, 3, 1},   {3, 40, 1},   {1, 0, 4}, {70, 2, 1},
                                        {2, 9, 5}, {1, 40, 33}, {2, 1100, 1}, {3, 17, 2}};
   for (const Reduce op : every_op) {
     for (const auto& [outer, count, inner] : sizes) {
@@ -96,10 +97,10 @@ TEST(ReductionKernel, InParts) {
 TEST(ReductionKernel, Strides) {
   const auto x = numbers<double>(450);
   for (const Reduce op : every_op) {
-    check<double>({op, 20, 13, 1, 1, 20, 1}, x);           // transposed
-    check<double>({op, 4, 10, 5, 100, 3, 30}, x, false);   // neither axis is dense
-    check<double>({op, 3, 8, 2, 0, 5, 1}, x, false);       // repeated along outer
-    check<double>({op, 3, 8, 2, 16, 0, 1}, x, false);      // repeated along the reduced axis
+    check<double>({op, 20, 13, 1, 1, 20, 1}, x);          // transposed
+    check<double>({op, 4, 10, 5, 100, 3, 30}, x, false);  // neither axis is dense
+    check<double>({op, 3, 8, 2, 0, 5, 1}, x, false);      // repeated along outer
+    check<double>({op, 3, 8, 2, 16, 0, 1}, x, false);     // repeated along the reduced axis
   }
   std::vector<double> backwards(x.rbegin(), x.rend());
   const DeviceArray<double> from(backwards), y(1);
@@ -160,11 +161,12 @@ TEST(ReductionKernel, LongSumsKeepTheirDigits) {
 TEST(ReductionKernel, MovesEachElementOnce) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "traffic is counted in kernels with checks";
   const auto x = numbers<float>(64 * 512);
-  expect_lean(metered("reduce_rows", [&] { on_gpu(ReduceShape::dense(Reduce::sum, 64, 512, 1), x); }));
-  expect_lean(metered("reduce_long_rows",
-                      [&] { on_gpu(ReduceShape::dense(Reduce::sum, 8, 4096, 1), x); }));
-  expect_lean(metered("reduce_columns",
-                      [&] { on_gpu(ReduceShape::dense(Reduce::sum, 1, 64, 512), x); }));
+  expect_lean(
+      metered("reduce_rows", [&] { on_gpu(ReduceShape::dense(Reduce::sum, 64, 512, 1), x); }));
+  expect_lean(
+      metered("reduce_long_rows", [&] { on_gpu(ReduceShape::dense(Reduce::sum, 8, 4096, 1), x); }));
+  expect_lean(
+      metered("reduce_columns", [&] { on_gpu(ReduceShape::dense(Reduce::sum, 1, 64, 512), x); }));
 }
 
 }  // namespace
