@@ -14,8 +14,8 @@ namespace {
 
 // The sum of all classes' weights, by one block.
 template <class T>
-__global__ void __launch_bounds__(row_threads) weight_sum_kernel(const T* weight, std::int64_t n,
-                                                                 T* total) {
+__global__ void __launch_bounds__(row_threads)
+    weight_sum_kernel(const T* weight, std::int64_t n, T* total) {
   T sum = T(0);
   for (std::int64_t c = threadIdx.x; c < n; c += row_threads) sum += weight[c];
   sum = reduce_block(sum, Add{});
@@ -28,7 +28,9 @@ const T* weight_sum(const CrossEntropyShape& s, const T* weight) {
   if (!weight || s.smoothing == 0) return nullptr;
   T* const total = static_cast<T*>(workspace());
   launch(weight_sum_kernel<T>,
-         {.name = "cross_entropy_weights", .grid = 1, .block = row_threads,
+         {.name = "cross_entropy_weights",
+          .grid = 1,
+          .block = row_threads,
           .stream = current_stream()},
          weight, s.n, total);
   return total;
@@ -85,7 +87,11 @@ template <class T>
 __device__ Slope<T> slope_of(const CrossEntropyShape& s, const CrossEntropyLinear<T>& args,
                              const T* total, std::int64_t row) {
   const std::int64_t target = args.target[row];
-  return {args.x + row * s.n, args.weight, args.shift[row], args.log_sum[row], target,
+  return {args.x + row * s.n,
+          args.weight,
+          args.shift[row],
+          args.log_sum[row],
+          target,
           row_weights(s, args.weight, total ? *total : T(s.n), target)};
 }
 
@@ -142,8 +148,11 @@ void cross_entropy(const CrossEntropyShape& s, const CrossEntropyArgs<T>& args) 
   if (s.rows == 0) return;
   const RowPlan plan = plan_rows(s.rows, s.n, sizeof(T), 1);
   launch(plan.whole_block ? cross_entropy_kernel<true, T> : cross_entropy_kernel<false, T>,
-         {.name = "cross_entropy", .grid = plan.blocks, .block = row_threads,
-          .shared = plan.shared, .stream = current_stream()},
+         {.name = "cross_entropy",
+          .grid = plan.blocks,
+          .block = row_threads,
+          .shared = plan.shared,
+          .stream = current_stream()},
          s, args, plan.kept);
 }
 

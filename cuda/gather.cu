@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(threads) take_along_kernel(GatherShape s, Gath
   args.y[i] = args.x[(o * s.n + args.index[i]) * s.inner + (i - slice * s.inner)];
 }
 
-// How the places of y are shared among warps: each has one of `ranges` ranges of 0 .. n-1 and one of
-// `strips` strips of columns.
+// How the places of y are shared among warps: each has one of `ranges` ranges of 0 .. n-1 and one
+// of `strips` strips of columns.
 struct AddPlan {
   std::int64_t ranges, strips;
   std::int64_t index_stride;  // between the indices of two outer slices: 0, or m
@@ -91,7 +91,9 @@ void each_element(const char* name, void (*kernel)(GatherShape, GatherArgs<T>),
                   const GatherShape& s, const GatherArgs<T>& args, std::int64_t count) {
   if (count == 0) return;
   launch(kernel,
-         {.name = name, .grid = blocks_of(count, threads), .block = threads,
+         {.name = name,
+          .grid = blocks_of(count, threads),
+          .block = threads,
           .stream = current_stream()},
          s, args);
 }
@@ -101,8 +103,10 @@ void add(const char* name, const GatherShape& s, const GatherArgs<T>& args,
          std::int64_t index_stride) {
   const AddPlan plan = plan_add(s, index_stride);
   launch(index_add_kernel<T>,
-         {.name = name, .grid = blocks_of(s.outer * plan.ranges * plan.strips * warp, threads),
-          .block = threads, .stream = current_stream()},
+         {.name = name,
+          .grid = blocks_of(s.outer * plan.ranges * plan.strips * warp, threads),
+          .block = threads,
+          .stream = current_stream()},
          s, args, plan);
 }
 

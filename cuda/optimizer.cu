@@ -45,16 +45,16 @@ __device__ void apply(const AdadeltaStep<T>& rule, T g, T (&v)[3], const Buffers
 
 template <class T, int arrays, class Rule>
 __global__ void __launch_bounds__(threads)
-    step_kernel(Rule rule, Buffers<T, arrays> buffers, std::int64_t count, bool whole) {
+    step_kernel(Rule rule, Buffers<T, arrays> buffers, std::int64_t count, Alignment how) {
   constexpr int size = WideWord<T>::count;
-  const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size;
+  const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size - how.lead;
   if (i >= count) return;
-  const Pack<T> grad = load_pack(buffers.grad, i, count, whole);
+  const Pack<T> grad = load_pack(buffers.grad, i, count, how.whole);
   Pack<T> state[arrays];
 #pragma unroll
   for (int a = 0; a < arrays; a++) {
     const bool reads = buffers.at[a] && a != buffers.unread;
-    state[a] = reads ? load_pack(buffers.at[a], i, count, whole) : Pack<T>{};
+    state[a] = reads ? load_pack(buffers.at[a], i, count, how.whole) : Pack<T>{};
   }
 #pragma unroll
   for (int j = 0; j < size; j++) {
@@ -65,19 +65,21 @@ __global__ void __launch_bounds__(threads)
   }
 #pragma unroll
   for (int a = 0; a < arrays; a++) {
-    if (buffers.at[a]) store_pack(buffers.at[a], i, count, state[a], whole);
+    if (buffers.at[a]) store_pack(buffers.at[a], i, count, state[a], how.whole);
   }
 }
 
 template <class T, int arrays, class Rule>
 void step(const char* name, const Rule& rule, std::int64_t count, const Buffers<T, arrays>& b) {
   if (count == 0) return;
-  bool whole = aligned(b.grad);
-  for (const T* p : b.at) whole = whole && aligned(p);
+  const auto there = [&](int a) { return a < arrays ? b.at[a] : nullptr; };
+  const Alignment how = alignment_of<T>({b.grad, there(0), there(1), there(2), there(3)});
   launch(step_kernel<T, arrays, Rule>,
-         {.name = name, .grid = blocks_of(count, threads * WideWord<T>::count), .block = threads,
+         {.name = name,
+          .grid = blocks_of(count + how.lead, threads * WideWord<T>::count),
+          .block = threads,
           .stream = current_stream()},
-         rule, b, count, whole);
+         rule, b, count, how);
 }
 
 // Blocks of the first kernel, and so what the second adds up: a function of the count alone.
@@ -86,14 +88,14 @@ constexpr int squares_packs = 8;  // of a thread, until there are that many bloc
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    squares_kernel(FlatShape s, FlatArgs<T> args, double* partial, bool whole) {
+    squares_kernel(FlatShape s, FlatArgs<T> args, double* partial, Alignment how) {
   constexpr int size = WideWord<T>::count;
   double sum = 0;
   const std::int64_t step = std::int64_t(gridDim.x) * threads * size;
-  std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size;
+  std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size - how.lead;
 #pragma unroll 4
   for (; i < s.count; i += step) {
-    const Pack<T> x = load_pack(args.x, i, s.count, whole);
+    const Pack<T> x = load_pack(args.x, i, s.count, how.whole);
     for (int j = 0; j < size; j++) sum += double(x.at[j]) * double(x.at[j]);
   }
   sum = reduce_block(sum, Add{});
@@ -110,13 +112,13 @@ __global__ void __launch_bounds__(threads) sum_parts_kernel(double* partial, int
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    scale_kernel(std::int64_t count, T factor, ScaleArgs<T> args, bool whole) {
+    scale_kernel(std::int64_t count, T factor, ScaleArgs<T> args, Alignment how) {
   constexpr int size = WideWord<T>::count;
-  const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size;
+  const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size - how.lead;
   if (i >= count) return;
-  Pack<T> x = load_pack(args.x, i, count, whole);
+  Pack<T> x = load_pack(args.x, i, count, how.whole);
   for (int j = 0; j < size; j++) x.at[j] *= factor;
-  store_pack(args.x, i, count, x, whole);
+  store_pack(args.x, i, count, x, how.whole);
 }
 
 }  // namespace
@@ -156,26 +158,29 @@ void adadelta(const AdadeltaShape& s, const AdadeltaArgs<T>& args) noexcept {
 template <class T>
 double sum_of_squares(const FlatShape& s, const FlatArgs<T>& args) noexcept {
   if (s.count == 0) return 0;
+  const Alignment how = alignment_of<T>({args.x});
   auto* partial = static_cast<double*>(workspace());
   const unsigned blocks =
       blocks_of(s.count, threads * WideWord<T>::count * squares_packs, most_partials);
   const Stream stream = current_stream();
   launch(squares_kernel<T>,
          {.name = "sum_of_squares", .grid = blocks, .block = threads, .stream = stream}, s, args,
-         partial, aligned(args.x));
-  launch(sum_parts_kernel,
-         {.name = "sum_parts", .grid = 1, .block = threads, .stream = stream}, partial,
-         int(blocks));
+         partial, how);
+  launch(sum_parts_kernel, {.name = "sum_parts", .grid = 1, .block = threads, .stream = stream},
+         partial, int(blocks));
   return fetched(partial);
 }
 
 template <class T>
 void scale(const FlatShape& s, const ScaleArgs<T>& args) noexcept {
   if (s.count == 0) return;
+  const Alignment how = alignment_of<T>({args.x});
   launch(scale_kernel<T>,
-         {.name = "scale", .grid = blocks_of(s.count, threads * WideWord<T>::count),
-          .block = threads, .stream = current_stream()},
-         s.count, T(s.factor), args, aligned(args.x));
+         {.name = "scale",
+          .grid = blocks_of(s.count + how.lead, threads * WideWord<T>::count),
+          .block = threads,
+          .stream = current_stream()},
+         s.count, T(s.factor), args, how);
 }
 
 UNROLL_GPU_KERNEL(sgd, void, SgdShape, SgdArgs)

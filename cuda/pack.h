@@ -1,14 +1,19 @@
 // Several adjacent numbers of a thread, moved 16 bytes at a time: fewer and wider requests than one
 // number each.
 //
-//   Pack<T> p = load_pack(x, i, count, whole);      // x[i] .. x[i + 3] of float, zeros beyond count
-//   store_pack(y, i, count, p, whole);
+//   const Alignment how = alignment_of<T>({x, y});              // on the host
+//   ...
+//   const std::int64_t i = thread * WideWord<T>::count - how.lead;
+//   Pack<T> p = load_pack(x, i, count, how.whole);              // x[i] .. x[i + 3] of float
+//   store_pack(y, i, count, p, how.whole);
 //
-// `whole` says that every array lies at a multiple of 16 bytes (aligned(x)) and i at a multiple of
-// the pack; else, and where the array ends within the pack, numbers are moved one by one.
+// Packs begin at multiples of 16 bytes, so the first may begin before its array, and the last may
+// end behind it: what is outside is not touched, and reads as 0. Arrays that lie differently in
+// their 16 bytes are moved number by number.
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "cuda/launch.h"
 
@@ -39,20 +44,42 @@ struct Pack {
   T at[size];
 };
 
-/// Whether wide words can be moved at p; null can be anything.
-inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+/// How arrays of T that are walked together lie: whole if all lie alike, `lead` numbers behind a
+/// multiple of 16 bytes.
+struct Alignment {
+  bool whole;
+  int lead;
+};
+
+/// Of the arrays that are there: null lies in any way.
+template <class T>
+Alignment alignment_of(std::initializer_list<const T*> arrays) {
+  int offset = -1;
+  for (const T* p : arrays) {
+    if (!p) continue;
+    const int own = int(reinterpret_cast<std::uintptr_t>(p) % sizeof(typename WideWord<T>::type));
+    if (offset >= 0 && own != offset) return {false, 0};
+    offset = own;
+  }
+  return {true, offset > 0 ? offset / int(sizeof(T)) : 0};
+}
 
 template <class T, int size = WideWord<T>::count>
 __device__ Pack<T, size> load_pack(const T* x, std::int64_t i, std::int64_t count, bool whole) {
   using Word = WideWord<T>;
   Pack<T, size> pack;
-  if (whole && i + size <= count) {
+  if (whole && i >= 0 && i + size <= count) {
+#pragma unroll
     for (int j = 0; j < size; j += Word::count) {
       const typename Word::type word = *reinterpret_cast<const typename Word::type*>(x + i + j);
       Word::unpack(word, pack.at + j);
     }
   } else {
-    for (int j = 0; j < size; j++) pack.at[j] = i + j < count ? x[i + j] : T(0);
+#pragma unroll
+    for (int j = 0; j < size; j++) {
+      const std::int64_t at = i + j;
+      pack.at[j] = at >= 0 && at < count ? x[at] : T(0);
+    }
   }
   return pack;
 }
@@ -61,13 +88,17 @@ template <class T, int size>
 __device__ void store_pack(T* y, std::int64_t i, std::int64_t count, const Pack<T, size>& pack,
                            bool whole) {
   using Word = WideWord<T>;
-  if (whole && i + size <= count) {
+  if (whole && i >= 0 && i + size <= count) {
+#pragma unroll
     for (int j = 0; j < size; j += Word::count) {
       *reinterpret_cast<typename Word::type*>(y + i + j) = Word::packed(pack.at + j);
     }
   } else {
-    for (int j = 0; j < size; j++)
-      if (i + j < count) y[i + j] = pack.at[j];
+#pragma unroll
+    for (int j = 0; j < size; j++) {
+      const std::int64_t at = i + j;
+      if (at >= 0 && at < count) y[at] = pack.at[j];
+    }
   }
 }
 

@@ -138,13 +138,14 @@ void scan(const ScanShape& s, const ScanArgs<T>& args) noexcept {
   const Stream stream = current_stream();
   if (s.inner > 1) {
     launch(scan_columns_kernel<T>,
-           {.name = "scan_columns", .grid = blocks_of(lines, column_threads),
-            .block = column_threads, .stream = stream},
+           {.name = "scan_columns",
+            .grid = blocks_of(lines, column_threads),
+            .block = column_threads,
+            .stream = stream},
            s, args);
   } else if (!args.a && s.count >= block_threads) {
     launch(scan_sums_kernel<T>,
-           {.name = "scan_sums", .grid = unsigned(lines), .block = block_threads,
-            .stream = stream},
+           {.name = "scan_sums", .grid = unsigned(lines), .block = block_threads, .stream = stream},
            s, args);
   } else {
     launch(scan_tiles_kernel<T>,

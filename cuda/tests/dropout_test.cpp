@@ -27,7 +27,10 @@ TEST(DropoutKernel, SameBitsAsTheCpu) {
   for (const std::int64_t count : {0, 1, 3, 4, 5, 1030}) {
     for (const double p : {0.0, 0.3, 1.0}) {
       check<float>({.count = count, .p = p, .seed = 7});
-      check<double>({.count = count, .p = p, .seed = ~std::uint64_t{0}, .stream = 1ULL << 40,
+      check<double>({.count = count,
+                     .p = p,
+                     .seed = ~std::uint64_t{0},
+                     .stream = 1ULL << 40,
                      .counter = ~std::uint64_t{0} - 1});
     }
   }

@@ -15,7 +15,8 @@ template <class T>
 std::vector<Stored<T>> values(std::int64_t n, unsigned seed = 1) {
   std::vector<Stored<T>> x;
   for (const double v : normal<double>(std::size_t(n), seed))
-    x.push_back(std::is_same_v<T, bool> ? Stored<T>(v > 0) : Stored<T>(std::is_integral_v<T> ? v * 100 : v));
+    x.push_back(std::is_same_v<T, bool> ? Stored<T>(v > 0)
+                                        : Stored<T>(std::is_integral_v<T> ? v * 100 : v));
   return x;
 }
 

@@ -38,8 +38,8 @@ void check(std::size_t n, const std::function<void(const Pointers<T>&)>& on_cpu,
   SCOPED_TRACE(std::to_string(n) + " at " + std::to_string(offset));
   const Buffers<T> start(n + offset);
   Buffers<T> c = start;
-  on_cpu({c.grad.data() + offset, c.param.data() + offset, c.a.data() + offset,
-          c.b.data() + offset, c.c.data() + offset});
+  on_cpu({c.grad.data() + offset, c.param.data() + offset, c.a.data() + offset, c.b.data() + offset,
+          c.c.data() + offset});
   const auto got = in_all_orders<T>([&] {
     const DeviceArray<T> grad(start.grad), param(start.param), a(start.a), b(start.b), d(start.c);
     on_gpu({grad.data() + offset, param.data() + offset, a.data() + offset, b.data() + offset,
@@ -92,6 +92,7 @@ TEST(OptimizerKernel, AdamAndItsRelatives) {
   check_adam<float>({.step = 3, .lr = 0.01, .weight_decay = 0.1}, 1030, true);
   check_adam<double>({.step = 3, .lr = 0.01, .weight_decay = 0.1, .decoupled = true}, 35, false);
   check_adam<double>({.step = 2, .lr = 0.01, .grad_scale = 0.3}, 7, true, 1);
+  check_adam<float>({.step = 2, .lr = 0.01}, 1030, true, 3);
   check_adam<double>({.step = 4,
                       .lr = 0.01,
                       .rule = AdamRule::nadam,
@@ -166,12 +167,27 @@ TEST(OptimizerKernel, AFailureIsKeptForTheNextWait) {
 
 TEST(OptimizerKernel, Scale) {
   for (const std::size_t n : {0, 1, 1029}) {
-    std::vector<double> x = normal<double>(n);
-    const DeviceArray<double> on_device(x);
-    sim::scale<double>({.count = std::int64_t(n), .factor = -0.3}, {.x = on_device.data()});
-    cpu::scale<double>({.count = std::int64_t(n), .factor = -0.3}, {.x = x.data()});
-    expect_same_bits(on_device.values(), x);
+    for (const std::size_t offset : {0, 1}) {
+      std::vector<double> x = normal<double>(n + offset);
+      const DeviceArray<double> on_device(x);
+      const FlatShape s{.count = std::int64_t(n), .factor = -0.3};
+      sim::scale<double>(s, {.x = on_device.data() + offset});
+      cpu::scale<double>(s, {.x = x.data() + offset});
+      expect_same_bits(on_device.values(), x);
+    }
   }
+}
+
+// Arrays that lie differently in their 16 bytes.
+TEST(OptimizerKernel, MixedAddresses) {
+  const std::vector<float> x = normal<float>(41);
+  std::vector<float> param(x.begin() + 1, x.end());
+  cpu::sgd<float>({.count = 40, .lr = 0.1}, {x.data(), param.data(), nullptr});
+  const DeviceArray<float> grad(x), on_device(x);
+  sim::sgd<float>({.count = 40, .lr = 0.1}, {grad.data(), on_device.data() + 1, nullptr});
+  const std::vector<float> got = on_device.values();
+  EXPECT_EQ(got[0], x[0]);
+  expect_close(std::vector<float>(got.begin() + 1, got.end()), param, 1e-6);
 }
 
 TEST(OptimizerKernel, MovesEachElementOnce) {
@@ -181,6 +197,11 @@ TEST(OptimizerKernel, MovesEachElementOnce) {
   expect_lean(metered("adam", [&] {
     sim::adam<float>({.count = 4096, .step = 1, .lr = 0.1},
                      {grad.data(), param.data(), m.data(), v.data(), v_max.data()});
+    sim::synchronize();
+  }));
+  expect_lean(metered("adam", [&] {  // a group of parameters, which begins anywhere
+    sim::adam<float>({.count = 4000, .step = 1, .lr = 0.1},
+                     {grad.data() + 9, param.data() + 9, m.data() + 9, v.data() + 9});
     sim::synchronize();
   }));
   expect_lean(metered("sum_of_squares",

@@ -35,8 +35,8 @@ void check(const ScanShape& s, bool sums) {
 }
 
 TEST(ScanKernel, EqualsTheCpu) {
-  constexpr std::int64_t sizes[][3] = {{1, 1, 1}, {3, 7, 1},  {33, 40, 1}, {2, 9, 5},
-                                       {1, 20, 130}, {0, 4, 2}, {2, 0, 3}, {3, 600, 1}};
+  constexpr std::int64_t sizes[][3] = {{1, 1, 1},    {3, 7, 1}, {33, 40, 1}, {2, 9, 5},
+                                       {1, 20, 130}, {0, 4, 2}, {2, 0, 3},   {3, 600, 1}};
   for (const auto& [outer, count, inner] : sizes) {
     for (const bool reverse : {false, true}) {
       for (const bool sums : {false, true}) {
@@ -80,9 +80,8 @@ TEST(ScanKernel, NotFinite) {
 
 TEST(ScanKernel, MovesEachElementOnce) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "traffic is counted in kernels with checks";
-  const std::pair<const char*, ScanShape> cases[] = {{"scan_columns", {2, 30, 64}},
-                                                     {"scan_tiles", {40, 96, 1}},
-                                                     {"scan_sums", {3, 1024, 1}}};
+  const std::pair<const char*, ScanShape> cases[] = {
+      {"scan_columns", {2, 30, 64}}, {"scan_tiles", {40, 96, 1}}, {"scan_sums", {3, 1024, 1}}};
   for (const auto& [name, s] : cases) {
     const auto b = normal<float>(std::size_t(s.outer * s.count * s.inner));
     expect_lean(metered(name, [&, shape = s] {
