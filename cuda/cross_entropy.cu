@@ -37,7 +37,7 @@ const T* weight_sum(const CrossEntropyShape& s, const T* weight) {
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     cross_entropy_kernel(CrossEntropyShape s, CrossEntropyArgs<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
@@ -96,7 +96,7 @@ __device__ Slope<T> slope_of(const CrossEntropyShape& s, const CrossEntropyLinea
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     cross_entropy_pull_kernel(CrossEntropyShape s, CrossEntropyLinear<T> args, const T* total) {
   const RowGroup<whole_block> group;
   const T beta = T(args.beta);
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(row_threads, 4)
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     cross_entropy_push_kernel(CrossEntropyShape s, CrossEntropyLinear<T> args, const T* total) {
   const RowGroup<whole_block> group;
   for (std::int64_t k = group.first(); k < s.directions * s.rows; k += group.step()) {

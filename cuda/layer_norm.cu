@@ -40,7 +40,7 @@ __device__ NormRow<T> normaliser(const RowGroup<whole_block>& group, const T* x,
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     layer_norm_kernel(LayerNormShape s, LayerNormArgs<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
@@ -98,7 +98,7 @@ __device__ NormRow<T> row_of(const LayerNormShape& s, const Args& args, std::int
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     layer_norm_pull_kernel(LayerNormShape s, LayerNormPull<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(row_threads, 4)
 }
 
 template <bool whole_block, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     layer_norm_push_kernel(LayerNormShape s, LayerNormPush<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
@@ -201,7 +201,7 @@ __device__ double2 sum_column(const LayerNormShape& s, const LayerNormPull<T>& a
 
 // Writes the results, or one part of them to partial[part, direction, column].
 template <class T>
-__global__ void __launch_bounds__(strip* strip_rows, 4)
+__global__ void __launch_bounds__(strip* strip_rows, 2)
     layer_norm_columns_kernel(LayerNormShape s, LayerNormPull<T> args, ColumnPlan plan,
                               double2* partial) {
   SHARED(double2[strip_rows][strip], sums);

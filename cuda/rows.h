@@ -29,6 +29,10 @@ namespace unroll::UNROLL_GPU {
 inline constexpr int row_threads = 256;
 inline constexpr int row_warps = row_threads / warp;
 
+/// Blocks of a multiprocessor that kernels leave registers for: exponentials of doubles need many.
+template <class T>
+inline constexpr int row_blocks = sizeof(T) == 4 ? 4 : 2;
+
 template <bool whole_block>
 struct RowGroup {
   static constexpr int rows = whole_block ? 1 : row_warps;  // of a block at a time

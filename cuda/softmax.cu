@@ -15,7 +15,7 @@ namespace unroll::UNROLL_GPU {
 namespace {
 
 template <bool whole_block, bool log, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     softmax_kernel(SoftmaxShape s, SoftmaxArgs<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
@@ -47,7 +47,7 @@ template <Map map>
 constexpr int kept_by = map == Map::both ? 2 : 1;
 
 template <bool whole_block, Map map, class T>
-__global__ void __launch_bounds__(row_threads, 4)
+__global__ void __launch_bounds__(row_threads, row_blocks<T>)
     softmax_linear_kernel(SoftmaxShape s, SoftmaxLinear<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
