@@ -89,10 +89,17 @@ TEST(GatherKernel, AddsAsTheCpuAdds) {
   check_adds<double>();
 }
 
-// More places than warps, so that each warp has several.
+// Places share warps where there are more than 8192 of them: five of a slice among four warps here.
 TEST(GatherKernel, RangesOfPlaces) {
-  const GatherShape s{.outer = 4, .n = 3000, .inner = 1, .m = 100};
-  check<float>(s, 400, 100, values<float>(12000, 2), sim::index_add<float>, cpu::index_add<float>);
+  const GatherShape s{.outer = 2048, .n = 5, .inner = 1, .m = 6};
+  const auto x = values<float>(2048 * 6), before = values<float>(2048 * 5, 2);
+  const auto index = indices(6, 5);
+  std::vector<float> expected = before;
+  cpu::index_add<float>(s, {.x = x.data(), .index = index.data(), .y = expected.data()});
+  const DeviceArray<float> from(x), y(before);
+  const DeviceArray<std::int64_t> places(index);
+  sim::index_add<float>(s, {.x = from.data(), .index = places.data(), .y = y.data()});
+  expect_same_bits(y.values(), expected);
 }
 
 TEST(GatherKernel, FirstBadIndex) {
