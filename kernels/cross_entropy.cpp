@@ -5,12 +5,6 @@
 
 namespace unroll::UNROLL_ISA_NS {
 
-// The weights q of one row: `at_target` there, in addition to spread * w_c at every class.
-template <class T>
-struct RowWeights {
-  T at_target, spread, sum;
-};
-
 // The sum of the weights of all classes.
 template <class T>
 static T weight_sum(const CrossEntropyShape& s, const T* weight) {
@@ -20,17 +14,6 @@ static T weight_sum(const CrossEntropyShape& s, const T* weight) {
     for (std::int64_t c = 0; c < s.n; c++) sum += weight[c];
   }
   return sum;
-}
-
-template <class T>
-static RowWeights<T> row_weights(const CrossEntropyShape& s, const T* weight, T total,
-                                 std::int64_t target) {
-  if (target == s.ignored) return {T(0), T(0), T(0)};
-  RowWeights<T> q;
-  q.at_target = T(1 - s.smoothing) * (weight ? weight[target] : T(1));
-  q.spread = T(s.smoothing / double(s.n));
-  q.sum = q.at_target + q.spread * total;
-  return q;
 }
 
 template <class T>

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "kernels/backends.h"
 
 namespace unroll {
@@ -45,6 +46,24 @@ struct CrossEntropyLinear {
   T* v;             // pull: [K, rows, n], cotangent of x; push: [K, rows]
   double beta = 0;  // pull: 0 writes v, 1 adds to it
 };
+
+// The weights q of one row: `at_target` there, in addition to spread * w_c at every class.
+template <class T>
+struct RowWeights {
+  T at_target, spread, sum;
+};
+
+// `total` is the sum of all classes' weights.
+template <class T>
+UNROLL_HOST_DEVICE RowWeights<T> row_weights(const CrossEntropyShape& s, const T* weight, T total,
+                                             std::int64_t target) {
+  if (target == s.ignored) return {T(0), T(0), T(0)};
+  RowWeights<T> q;
+  q.at_target = T(1 - s.smoothing) * (weight ? weight[target] : T(1));
+  q.spread = T(s.smoothing / double(s.n));
+  q.sum = q.at_target + q.spread * total;
+  return q;
+}
 
 namespace cpu {
 

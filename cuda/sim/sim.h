@@ -120,6 +120,10 @@ void synchronize();
 /// limits; runs nothing.
 void check();
 
+/// Notes a Failure that was caught where nothing may be thrown: the next wait, or check(), throws
+/// it unless another one was noted before.
+void hold(const Failure& failure) noexcept;
+
 // ---- Meter
 
 /// Memory traffic of one kind in one direction.

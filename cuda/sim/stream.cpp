@@ -272,4 +272,11 @@ void check() {
   throw_noted();
 }
 
+void hold(const Failure& failure) noexcept {
+  const std::lock_guard lock(machine().mutex);
+  const std::string prefix = std::string("sim: ") + name(failure.kind()) + ": ";
+  const std::string what = failure.what();
+  note(failure.kind(), what.starts_with(prefix) ? what.substr(prefix.size()) : what);
+}
+
 }  // namespace unroll::sim
