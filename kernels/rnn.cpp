@@ -30,7 +30,7 @@ template <class S, class Args>
 UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& args,
                                            const CellPlace& place, typename S::Vec value) {
   const auto y = load_part<S>(state_after(shape, args, place), place.count);
-  return activated_slope<S>(shape.activation, y, value);
+  return rnn_activated_slope<S>(shape.activation, y, value);
 }
 
 template <class S>
@@ -42,7 +42,7 @@ struct ForwardCell {
 
   UNROLL_SIMD_FN typename S::Vec output(const RnnShape& shape, const Args&, const CellPlace&,
                                         const Real* gates, Real*, typename S::Vec) {
-    return activated<S>(shape.activation, S::load(gates));
+    return rnn_activated<S>(shape.activation, S::load(gates));
   }
 
   static void finish(const RnnShape&, const Args&, Index, Index) {}

@@ -1,31 +1,10 @@
-// The simple RNN's own stages in the general loop (recurrent_steps_simd.h), and its activations as
-// a choice made at run time.
+// The simple RNN's own stages in the general loop (recurrent_steps_simd.h).
 #pragma once
 
 #include "kernels/recurrent_steps_simd.h"
 #include "kernels/rnn.h"
 
 namespace unroll::UNROLL_ISA_NS {
-
-template <class S>
-UNROLL_SIMD_FN typename S::Vec activated(RnnActivation activation, typename S::Vec x) {
-  switch (activation) {
-    case RnnActivation::tanh: return rnn_activate<RnnActivation::tanh, S>(x);
-    case RnnActivation::relu: return rnn_activate<RnnActivation::relu, S>(x);
-    default: return rnn_activate<RnnActivation::identity, S>(x);
-  }
-}
-
-// value times the slope of the activation where its value is y.
-template <class S>
-UNROLL_SIMD_FN typename S::Vec activated_slope(RnnActivation activation, typename S::Vec y,
-                                               typename S::Vec value) {
-  switch (activation) {
-    case RnnActivation::tanh: return rnn_slope<RnnActivation::tanh, S>(y, value);
-    case RnnActivation::relu: return rnn_slope<RnnActivation::relu, S>(y, value);
-    default: return rnn_slope<RnnActivation::identity, S>(y, value);
-  }
-}
 
 inline StepsShape steps_shape(const RnnShape& s) {
   StepsShape all{};
@@ -57,7 +36,7 @@ struct RnnSteps {
     const Vec limit = bound<S>(shape);
     for_parts<S>(shape.H, [&](Part<S> u) {
       const Vec seen = clip_value<S>(u.load(row.saved + kept.pre), limit);
-      u.store(row.work + f.out, activated<S>(shape.activation, seen));
+      u.store(row.work + f.out, rnn_activated<S>(shape.activation, seen));
     });
   }
 
@@ -76,7 +55,7 @@ struct RnnSteps {
   UNROLL_HOST_DEVICE Vec slope(Part<S> u, const StepRow<Real>& row, Vec value) const {
     const Vec y = u.load(row.work + f.out);
     return clip_slope<S>(u.load(row.saved + kept.pre), bound<S>(shape),
-                         activated_slope<S>(shape.activation, y, value));
+                         rnn_activated_slope<S>(shape.activation, y, value));
   }
 };
 
