@@ -5,7 +5,7 @@
 //   philox_rounds(c, key_low, key_high);            // c holds four words of 32 random bits
 //
 // Word is std::uint64_t, or a vector of them for as many blocks as it has lanes; each holds a
-// number of 32 bits. Always inlined, so that hot kernel files may use it.
+// number of 32 bits. Everything here is inlined, so that hot kernel files and GPUs may use it.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,34 @@ UNROLL_HOST_DEVICE void philox_rounds(Word (&c)[4], std::uint64_t key_low, std::
     key_low = (key_low + 0x9E3779B9) & mask;
     key_high = (key_high + 0xBB67AE85) & mask;
   }
+}
+
+/// Four random words: plain data for hot kernels.
+struct PhiloxBlock {
+  std::uint32_t word[4];
+};
+
+/// Block `counter` of the random bits of a seed and stream.
+UNROLL_HOST_DEVICE PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream,
+                                            std::uint64_t counter) noexcept {
+  constexpr std::uint64_t mask = 0xffffffff;
+  std::uint64_t words[4] = {counter & mask, counter >> 32, stream & mask, stream >> 32};
+  philox_rounds(words, seed & mask, seed >> 32);
+  PhiloxBlock block{};
+  for (int i = 0; i < 4; i++) block.word[i] = static_cast<std::uint32_t>(words[i]);
+  return block;
+}
+
+/// The upper 53 bits of a word as a number in [0, 1).
+UNROLL_HOST_DEVICE double unit_of(std::uint64_t word) noexcept {
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
+/// What Random(seed, stream) draws at this counter as its float64 uniform in [0, 1).
+UNROLL_HOST_DEVICE double uniform_at(std::uint64_t seed, std::uint64_t stream,
+                                     std::uint64_t counter) noexcept {
+  const PhiloxBlock block = philox_block(seed, stream, counter);
+  return unit_of(std::uint64_t{block.word[1]} << 32 | block.word[0]);
 }
 
 }  // namespace unroll

@@ -6,21 +6,17 @@
 #include <numeric>
 #include <utility>
 
-#include "core/philox.h"
-
 namespace unroll {
 namespace {
 
-double unit(std::uint64_t word) noexcept { return static_cast<double>(word >> 11) * 0x1p-53; }
-
 // Truncated for float32: rounding to nearest could reach the excluded upper bound 1.
 double unit(std::uint64_t word, Dtype dtype) noexcept {
-  return dtype == Dtype::float32 ? static_cast<double>(word >> 40) * 0x1p-24 : unit(word);
+  return dtype == Dtype::float32 ? static_cast<double>(word >> 40) * 0x1p-24 : unit_of(word);
 }
 
 double box_muller(std::array<std::uint64_t, 2> words) noexcept {
-  const double radius = std::sqrt(-2 * std::log(1 - unit(words[0])));  // 1 - u is never 0
-  return radius * std::cos(2 * std::numbers::pi * unit(words[1]));
+  const double radius = std::sqrt(-2 * std::log(1 - unit_of(words[0])));  // 1 - u is never 0
+  return radius * std::cos(2 * std::numbers::pi * unit_of(words[1]));
 }
 
 __extension__ using Wide = unsigned __int128;  // not ISO C++, hence the keyword
@@ -40,23 +36,10 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c,
   return c;
 }
 
-PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept {
-  const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
-  const auto high = [](std::uint64_t v) { return static_cast<std::uint32_t>(v >> 32); };
-  const auto bits =
-      philox({low(counter), high(counter), low(stream), high(stream)}, {low(seed), high(seed)});
-  return {{bits[0], bits[1], bits[2], bits[3]}};
-}
-
 std::array<std::uint64_t, 2> Random::words(std::uint64_t counter) const noexcept {
   const PhiloxBlock block = philox_block(seed_, stream_, counter);
   const std::uint32_t* bits = block.word;
   return {std::uint64_t{bits[1]} << 32 | bits[0], std::uint64_t{bits[3]} << 32 | bits[2]};
-}
-
-double uniform_at(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept {
-  const PhiloxBlock block = philox_block(seed, stream, counter);
-  return unit(std::uint64_t{block.word[1]} << 32 | block.word[0]);
 }
 
 template <class F>
@@ -113,7 +96,7 @@ Tensor Random::permutation(std::int64_t n) {
   return x;
 }
 
-double Random::uniform() { return unit(words(counter_++)[0]); }
+double Random::uniform() { return unit_of(words(counter_++)[0]); }
 double Random::normal() { return box_muller(words(counter_++)); }
 
 std::int64_t Random::integer(std::int64_t low, std::int64_t high) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "core/export.h"
+#include "core/philox.h"
 #include "core/tensor.h"
 
 namespace UNROLL_API unroll {
@@ -21,15 +22,6 @@ namespace UNROLL_API unroll {
 /// One block of Philox4x32-10: 128 bits of counter, 64 bits of key.
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter,
                                     std::array<std::uint32_t, 2> key) noexcept;
-
-/// Four random words: plain data for hot kernels.
-struct PhiloxBlock {
-  std::uint32_t word[4];
-};
-/// Block `counter` of the random bits of a seed and stream.
-PhiloxBlock philox_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept;
-/// What Random(seed, stream) draws at this counter as its float64 uniform in [0, 1).
-double uniform_at(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) noexcept;
 
 /// A stream of random numbers: seed, stream and the counter of what was drawn.
 class Random {

@@ -1,6 +1,6 @@
 #include "kernels/dropout.h"
 
-#include "core/random.h"
+#include "core/philox.h"
 #include "kernels/parallel_loop.h"
 
 namespace unroll::UNROLL_ISA_NS {

@@ -9,8 +9,10 @@
 // coefficient each, then rounded to T. A negative grad_scale maximises.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "kernels/backends.h"
 
 namespace unroll {
@@ -103,6 +105,184 @@ struct FlatArgs {
 template <class T>
 struct ScaleArgs {
   T* x;
+};
+
+// ---- The rules, once for every machine: what becomes of an element's parameter and state.
+//
+// V is what one lane group is: float, double, a vector of them. `Math` has set(T), sqrt(V) and
+// max(V, V): ScalarStep below, or Simd.
+
+template <class T>
+struct ScalarStep {
+  UNROLL_HOST_DEVICE static T set(T x) { return x; }
+  UNROLL_HOST_DEVICE static T sqrt(T x) { return std::sqrt(x); }
+  UNROLL_HOST_DEVICE static T max(T a, T b) { return a > b ? a : b; }
+};
+
+// The gradient that every rule begins with: scaled, and drawn towards small parameters.
+template <class T>
+struct StepGradient {
+  T scale, decay;
+
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE V of(V grad, V param) const {
+    return grad * Math::set(scale) + Math::set(decay) * param;
+  }
+};
+
+template <class T>
+struct SgdStep {
+  StepGradient<T> gradient;
+  T lr, momentum, keep;
+  bool moving, first, nesterov;  // velocity is used if moving, and not read in the first step
+
+  UNROLL_HOST_DEVICE explicit SgdStep(const SgdShape& s)
+      : gradient{T(s.grad_scale), T(s.weight_decay)},
+        lr(T(s.lr)),
+        momentum(T(s.momentum)),
+        keep(T(1 - s.dampening)),
+        moving(s.momentum != 0),
+        first(s.first),
+        nesterov(s.nesterov) {}
+
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE void apply(V grad, V& param, V& velocity) const {
+    const V g = gradient.template of<Math>(grad, param);
+    V step = g;
+    if (moving) {
+      velocity = first ? g : Math::set(momentum) * velocity + Math::set(keep) * g;
+      step = nesterov ? g + Math::set(momentum) * velocity : velocity;
+    }
+    param = param - Math::set(lr) * step;
+  }
+};
+
+// p = p shrink - by_m m / d - by_grad g / d, where d = sqrt(v) / root + eps, or 1 if plain.
+template <class T>
+struct AdamStep {
+  StepGradient<T> gradient;
+  T beta1, new1, beta2, new2;  // of the moments
+  T shrink, by_m, by_grad, root, eps;
+  bool plain, nadam;
+
+  UNROLL_HOST_DEVICE explicit AdamStep(const AdamShape& s)
+      : gradient{T(s.grad_scale), s.decoupled ? T(0) : T(s.weight_decay)},
+        beta1(T(s.beta1)),
+        new1(T(1 - s.beta1)),
+        beta2(T(s.beta2)),
+        new2(T(1 - s.beta2)),
+        shrink(T(s.decoupled ? 1 - s.lr * s.weight_decay : 1)),
+        plain(false),
+        nadam(s.rule == AdamRule::nadam) {
+    const double power2 = __builtin_pow(s.beta2, double(s.step)), correction2 = 1 - power2;
+    const double rate = s.lr / (1 - __builtin_pow(s.beta1, double(s.step)));
+    const double root_of_correction = __builtin_sqrt(correction2);
+    double of_m = rate, of_grad = 0, added = s.eps;
+    if (s.rule == AdamRule::nadam) {
+      of_m = s.lr * s.mu_next / (1 - s.mu_product_next);
+      of_grad = s.lr * (1 - s.mu) / (1 - s.mu_product);
+    }
+    if (s.rule == AdamRule::radam) {
+      const double most = 2 / (1 - s.beta2) - 1;  // the length of the average that beta2 tends to
+      const double length = most - 2 * double(s.step) * power2 / correction2;
+      plain = !(length > 5);
+      if (!plain)
+        of_m = rate * __builtin_sqrt((length - 4) * (length - 2) * most /
+                                     ((most - 4) * (most - 2) * length));
+      added = s.eps / root_of_correction;  // there eps is added before the correction
+    }
+    by_m = T(of_m), by_grad = T(of_grad), root = T(root_of_correction), eps = T(added);
+  }
+
+  // v_max is used if `amsgrad`.
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE void apply(V grad, V& param, V& m, V& v, V& v_max, bool amsgrad) const {
+    const V g = gradient.template of<Math>(grad, param);
+    m = m * Math::set(beta1) + g * Math::set(new1);
+    v = v * Math::set(beta2) + g * g * Math::set(new2);
+    V second = v;
+    if (amsgrad) second = v_max = v > v_max ? v : v != v ? v : v_max;
+    V result = param * Math::set(shrink);
+    if (plain) {
+      result = result - Math::set(by_m) * m;
+    } else {
+      const V size = Math::sqrt(second) / Math::set(root) + Math::set(eps);
+      if (nadam) result = result - Math::set(by_grad) * (g / size);
+      result = result - Math::set(by_m) * (m / size);
+    }
+    param = result;
+  }
+};
+
+template <class T>
+struct RmspropStep {
+  StepGradient<T> gradient;
+  T lr, alpha, fresh, eps, momentum;
+  bool moving;  // velocity is used
+
+  UNROLL_HOST_DEVICE explicit RmspropStep(const RmspropShape& s)
+      : gradient{T(s.grad_scale), T(s.weight_decay)},
+        lr(T(s.lr)),
+        alpha(T(s.alpha)),
+        fresh(T(1 - s.alpha)),
+        eps(T(s.eps)),
+        momentum(T(s.momentum)),
+        moving(s.momentum != 0) {}
+
+  // average is used if `centred`.
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE void apply(V grad, V& param, V& square, V& average, V& velocity,
+                                bool centred) const {
+    const V g = gradient.template of<Math>(grad, param);
+    square = square * Math::set(alpha) + g * g * Math::set(fresh);
+    V spread = square;
+    if (centred) {
+      average = average * Math::set(alpha) + g * Math::set(fresh);
+      // it may be a rounding below 0
+      spread = Math::max(Math::set(T(0)), square - average * average);
+    }
+    V step = g / (Math::sqrt(spread) + Math::set(eps));
+    if (moving) step = velocity = Math::set(momentum) * velocity + step;
+    param = param - Math::set(lr) * step;
+  }
+};
+
+template <class T>
+struct AdagradStep {
+  StepGradient<T> gradient;
+  T lr, eps;
+
+  UNROLL_HOST_DEVICE explicit AdagradStep(const AdagradShape& s)
+      : gradient{T(s.grad_scale), T(s.weight_decay)}, lr(T(s.lr)), eps(T(s.eps)) {}
+
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE void apply(V grad, V& param, V& sum) const {
+    const V g = gradient.template of<Math>(grad, param);
+    sum = sum + g * g;
+    param = param - Math::set(lr) * (g / (Math::sqrt(sum) + Math::set(eps)));
+  }
+};
+
+template <class T>
+struct AdadeltaStep {
+  StepGradient<T> gradient;
+  T lr, rho, fresh, eps;
+
+  UNROLL_HOST_DEVICE explicit AdadeltaStep(const AdadeltaShape& s)
+      : gradient{T(s.grad_scale), T(s.weight_decay)},
+        lr(T(s.lr)),
+        rho(T(s.rho)),
+        fresh(T(1 - s.rho)),
+        eps(T(s.eps)) {}
+
+  template <class Math, class V>
+  UNROLL_HOST_DEVICE void apply(V grad, V& param, V& square, V& delta) const {
+    const V g = gradient.template of<Math>(grad, param);
+    square = square * Math::set(rho) + g * g * Math::set(fresh);
+    const V step = Math::sqrt(delta + Math::set(eps)) / Math::sqrt(square + Math::set(eps)) * g;
+    delta = delta * Math::set(rho) + step * step * Math::set(fresh);
+    param = param - Math::set(lr) * step;
+  }
 };
 
 namespace cpu {

@@ -19,7 +19,7 @@
 // sequence, a direction row to a sequence and one of K directions; both are lists of fields.
 #pragma once
 
-#include "core/random.h"
+#include "core/philox.h"
 #include "kernels/recurrent_weights_simd.h"
 #include "kernels/rnn.h"
 
