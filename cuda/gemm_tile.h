@@ -55,7 +55,7 @@ struct RowsOperand {
   std::int64_t batch = 0;
 
   __device__ const Stored* row(std::int64_t m) const {
-    return m < count ? data + index.at(m) * stride : nullptr;
+    return data && m < count ? data + index.at(m) * stride : nullptr;
   }
   __device__ void advance(std::int64_t matrices) { data += matrices * batch; }
 };

@@ -3,6 +3,10 @@
 #include "cuda/recurrent_forward.h"
 #include "cuda/recurrent_pullback.h"
 #include "cuda/recurrent_pushforward.h"
+#include "cuda/recurrent_steps_forward.h"
+#include "cuda/recurrent_steps_pullback.h"
+#include "cuda/recurrent_steps_pushforward.h"
+#include "kernels/lstm_steps.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -83,10 +87,26 @@ struct LstmPushCell : LstmRows<Real, LstmPushforward<Real>> {
   }
 };
 
+template <class Real>
+using Cell = LstmSteps<LaneSteps<Real>>;
+template <class Real>
+using AnyForward = GeneralForward<Cell<Real>, LstmForward<Real>, Real>;
+template <class Real>
+using AnyPullback = GeneralPullback<Cell<Real>, LstmPullback<Real>, Real>;
+template <class Real>
+using AnyPushforward = GeneralPushforward<Cell<Real>, LstmPushforward<Real>, Real>;
+
 }  // namespace
 
 template <class Real>
 LstmSizes lstm_sizes(const LstmShape& shape) noexcept {
+  if (lstm_needs_general(shape)) {
+    const StepsShape all = steps_shape(shape);
+    return {.saved = saved_rows_size(all),
+            .forward_scratch = AnyForward<Real>::scratch_size(all),
+            .pullback_scratch = AnyPullback<Real>::scratch_size(all),
+            .pushforward_scratch = AnyPushforward<Real>::scratch_size(all)};
+  }
   return {.saved = Steps(shape).total() * 4 * shape.H,
           .forward_scratch = Forward<LstmForwardCell<Real>>::scratch_size(shape),
           .pullback_scratch = Pullback<LstmPullCell<Real>>::scratch_size(shape),
@@ -95,17 +115,35 @@ LstmSizes lstm_sizes(const LstmShape& shape) noexcept {
 
 template <class Real>
 void lstm_forward(const LstmShape& shape, const LstmForward<Real>& args) noexcept {
-  Forward<LstmForwardCell<Real>>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape))
+    return Forward<LstmForwardCell<Real>>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  AnyForward<Real>(steps_shape(shape), args, weights).run();
 }
 
 template <class Real>
 void lstm_pullback(const LstmShape& shape, const LstmPullback<Real>& args) noexcept {
-  Pullback<LstmPullCell<Real>>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape))
+    return Pullback<LstmPullCell<Real>>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  auto d_weights = d_weights_of<Real*>(args);
+  set_extra(d_weights, args.d_extra);
+  auto betas = betas_of<Real>(args);
+  set_extra(betas, args.beta_extra);
+  AnyPullback<Real>(steps_shape(shape), args, weights, d_weights, betas).run();
 }
 
 template <class Real>
 void lstm_pushforward(const LstmShape& shape, const LstmPushforward<Real>& args) noexcept {
-  Pushforward<LstmPushCell<Real>>(shape, args, args.saved).run();
+  if (!lstm_needs_general(shape))
+    return Pushforward<LstmPushCell<Real>>(shape, args, args.saved).run();
+  auto weights = weights_of<Real>(args);
+  set_extra(weights, args.extra);
+  auto tangents = d_weights_of<const Real*>(args);
+  set_extra(tangents, args.d_extra);
+  AnyPushforward<Real>(steps_shape(shape), args, weights, tangents).run();
 }
 
 UNROLL_GPU_SHAPE(lstm_sizes, LstmSizes, LstmShape)

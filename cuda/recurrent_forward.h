@@ -66,25 +66,6 @@ __global__ void __launch_bounds__(tile_threads) forward_step_kernel(ForwardStep<
   }
 }
 
-// Final states, and zeros in the padding.
-template <class Shape, class Args>
-__global__ void __launch_bounds__(128)
-    forward_ends_kernel(Shape shape, Args args, DeviceSequences sequences) {
-  const std::int64_t N = shape.N, H = shape.H, stride = h_stride_of(shape);
-  const StateElement e(1, N, H);
-  if (!e.inside) return;
-  const std::int64_t length = sequences.steps_of(e.n);
-  if (args.h_n) args.h_n[e.at] = args.h[(length * N + e.n) * stride + e.unit];
-  for (std::int64_t t = length; t < sequences.segment; t++)
-    args.h[((t + 1) * N + e.n) * stride + e.unit] = 0;
-  if (args.y) zero_padding(sequences, e, args.y, args.y_stride ? args.y_stride : H);
-  if constexpr (requires { args.c; }) {
-    if (args.c_n) args.c_n[e.at] = args.c[(length * N + e.n) * H + e.unit];
-    for (std::int64_t t = length; t < sequences.segment; t++)
-      args.c[((t + 1) * N + e.n) * H + e.unit] = 0;
-  }
-}
-
 template <class Cell>
 class Forward {
   using Real = typename Cell::Real;
@@ -94,7 +75,7 @@ class Forward {
   struct Parts {
     std::int64_t capacity, time, state, gates, end;
     Parts(const Shape& s, const Steps& steps) {
-      Places at;
+      ScratchPlaces at;
       const std::int64_t words = elements_of_words<Real>(steps.total());
       capacity = chunk_capacity(steps, Cell::width * s.H);
       time = at.take(words);
@@ -127,8 +108,7 @@ class Forward {
       t = chunk.end;
       offset += chunk.rows;
     }
-    launch(forward_ends_kernel<Shape, Args>, state_launch("forward_ends", shape_.N * shape_.H),
-           shape_, args_, steps_.device());
+    forward_ends(shape_, shape_.H, args_, steps_.device());
   }
 
  private:

@@ -111,7 +111,7 @@ inline std::int64_t chunk_capacity(const Steps& steps, std::int64_t width) {
 }
 
 /// Places in scratch or saved, handed out in order, each aligned to 256 bytes or more.
-struct Places {
+struct ScratchPlaces {
   std::int64_t used = 0;
   std::int64_t take(std::int64_t size) {
     const std::int64_t begin = used;

@@ -60,11 +60,6 @@ __device__ Arriving<typename Cell::Real> arriving(const PullStep<Cell>& s, std::
   return in;
 }
 
-template <class Real>
-__device__ void blend(Real* to, std::int64_t at, Real beta, Real value) {
-  if (to) to[at] = beta != 0 ? ScalarCell<Real>::fma(beta, to[at], value) : value;
-}
-
 // One element of a step, or of the initial states.
 template <class Cell>
 __device__ void pull_element(const PullStep<Cell>& s, std::int64_t r, std::int64_t unit,
@@ -113,14 +108,6 @@ __global__ void __launch_bounds__(tile_threads) pull_step_kernel(PullStep<Cell> 
   }
 }
 
-// Zeros in the padding of dx.
-template <class Real>
-__global__ void __launch_bounds__(128)
-    pull_padding_kernel(DeviceSequences sequences, std::int64_t K, std::int64_t I, Real* dx) {
-  const StateElement e(K, sequences.N, I);
-  if (e.inside) zero_padding(sequences, e, dx, I);
-}
-
 template <class Real>
 __global__ void __launch_bounds__(128) copy_kernel(const Real* from, Real* to, std::int64_t size) {
   const std::int64_t i = std::int64_t(blockIdx.x) * 128 + threadIdx.x;
@@ -136,7 +123,7 @@ class Pullback {
   struct Parts {
     std::int64_t capacity, time, state, d, next, carry, sums, end;
     Parts(const Shape& s, const Steps& steps) {
-      Places at;
+      ScratchPlaces at;
       const std::int64_t words = elements_of_words<Real>(steps.total());
       const std::int64_t row = Cell::width * s.H, gates = Cell::gates * s.H;
       capacity = chunk_capacity(steps, s.K * row);
@@ -292,10 +279,8 @@ class Pullback {
     bool wanted = args_.dh0;
     if constexpr (Cell::carries_c) wanted = wanted || args_.dc0;
     if (wanted) step(-1, chunk.offset, d_, nullptr);
-    const std::int64_t numbers = shape_.K * shape_.N * shape_.I;
-    if (args_.dx && args_.beta_dx == 0 && numbers > 0)
-      launch(pull_padding_kernel<Real>, state_launch("pull_padding", numbers), steps_.device(),
-             shape_.K, shape_.I, args_.dx);
+    if (args_.dx && args_.beta_dx == 0)
+      clear_padding(steps_.device(), shape_.K, shape_.I, args_.dx, shape_.I);
   }
 
   const Shape& shape_;

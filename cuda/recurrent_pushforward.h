@@ -135,7 +135,7 @@ class Pushforward {
   struct Parts {
     std::int64_t capacity, time, state, gates, dh, dc, end;
     Parts(const Shape& s, const Steps& steps) {
-      Places at;
+      ScratchPlaces at;
       const std::int64_t words = elements_of_words<Real>(steps.total());
       const std::int64_t row = Cell::width * s.H, states = s.N * s.K * s.H;
       capacity = chunk_capacity(steps, s.K * row);

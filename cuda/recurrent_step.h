@@ -99,6 +99,68 @@ __device__ void zero_padding(const DeviceSequences& s, const StateElement& e, T*
     x[((e.k * s.T + t) * s.N + e.n) * stride + e.unit] = 0;
 }
 
+template <class Real>
+__global__ void __launch_bounds__(128)
+    padding_kernel(DeviceSequences sequences, std::int64_t K, std::int64_t width, Real* x,
+                   std::int64_t stride) {
+  const StateElement e(K, sequences.N, width);
+  if (e.inside) zero_padding(sequences, e, x, stride);
+}
+
+/// Zeros in the padding of x [K,T,N,width], rows `stride` apart.
+template <class Real>
+void clear_padding(const DeviceSequences& sequences, std::int64_t K, std::int64_t width, Real* x,
+                   std::int64_t stride) {
+  const std::int64_t numbers = K * sequences.N * width;
+  if (sequences.first > 0 || !sequences.length || numbers == 0) return;
+  launch(padding_kernel<Real>, state_launch("padding", numbers), sequences, K, width, x, stride);
+}
+
+/// to[at] = beta to[at] + value; nothing where `to` is null.
+template <class Real>
+__device__ void blend(Real* to, std::int64_t at, Real beta, Real value) {
+  if (to) to[at] = beta != 0 ? ScalarCell<Real>::fma(beta, to[at], value) : value;
+}
+
+// ---- The end of a forward pass
+
+/// h or c, [T+1,N,width], rows `stride` apart, and where its last values go; y: or null.
+template <class Real>
+struct States {
+  Real* at;
+  std::int64_t stride, width;
+  Real *last, *y;
+  std::int64_t y_stride;
+};
+
+// The final states, and zeros in the padding.
+template <class Real>
+__global__ void __launch_bounds__(128)
+    forward_ends_kernel(DeviceSequences sequences, States<Real> states) {
+  const std::int64_t N = sequences.N;
+  const StateElement e(1, N, states.width);
+  if (!e.inside) return;
+  const std::int64_t length = sequences.steps_of(e.n);
+  if (states.last) states.last[e.at] = states.at[(length * N + e.n) * states.stride + e.unit];
+  for (std::int64_t t = length; t < sequences.segment; t++)
+    states.at[((t + 1) * N + e.n) * states.stride + e.unit] = 0;
+  if (states.y) zero_padding(sequences, e, states.y, states.y_stride);
+}
+
+/// P: numbers in h.
+template <class Shape, class Args>
+void forward_ends(const Shape& shape, std::int64_t P, const Args& args,
+                  const DeviceSequences& sequences) {
+  const auto run = [&](const auto& states) {
+    launch(forward_ends_kernel<std::remove_reference_t<decltype(*states.at)>>,
+           state_launch("forward_ends", shape.N * states.width), sequences, states);
+  };
+  run(States{args.h, shape.h_stride ? shape.h_stride : P, P, args.h_n, args.y,
+             args.y_stride ? args.y_stride : P});
+  if constexpr (requires { args.c; })
+    run(States{args.c, shape.H, shape.H, args.c_n, decltype(args.c){}, 0});
+}
+
 template <class Shape>
 UNROLL_HOST_DEVICE std::int64_t h_stride_of(const Shape& s) {
   return s.h_stride ? s.h_stride : s.H;

@@ -3,6 +3,10 @@
 #include "cuda/recurrent_forward.h"
 #include "cuda/recurrent_pullback.h"
 #include "cuda/recurrent_pushforward.h"
+#include "cuda/recurrent_steps_forward.h"
+#include "cuda/recurrent_steps_pullback.h"
+#include "cuda/recurrent_steps_pushforward.h"
+#include "kernels/rnn_steps.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -59,10 +63,26 @@ struct RnnPushCell : RnnRows<Real, RnnPushforward<Real>> {
   }
 };
 
+template <class Real>
+using Cell = RnnSteps<LaneSteps<Real>>;
+template <class Real>
+using AnyForward = GeneralForward<Cell<Real>, RnnForward<Real>, Real>;
+template <class Real>
+using AnyPullback = GeneralPullback<Cell<Real>, RnnPullback<Real>, Real>;
+template <class Real>
+using AnyPushforward = GeneralPushforward<Cell<Real>, RnnPushforward<Real>, Real>;
+
 }  // namespace
 
 template <class Real>
 RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
+  if (rnn_needs_general(shape)) {
+    const StepsShape all = steps_shape(shape);
+    return {.saved = saved_rows_size(all),
+            .forward_scratch = AnyForward<Real>::scratch_size(all),
+            .pullback_scratch = AnyPullback<Real>::scratch_size(all),
+            .pushforward_scratch = AnyPushforward<Real>::scratch_size(all)};
+  }
   return {.saved = 0,
           .forward_scratch = Forward<RnnForwardCell<Real>>::scratch_size(shape),
           .pullback_scratch = Pullback<RnnPullCell<Real>>::scratch_size(shape),
@@ -71,17 +91,24 @@ RnnSizes rnn_sizes(const RnnShape& shape) noexcept {
 
 template <class Real>
 void rnn_forward(const RnnShape& shape, const RnnForward<Real>& args) noexcept {
-  Forward<RnnForwardCell<Real>>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Forward<RnnForwardCell<Real>>(shape, args, nullptr).run();
+  AnyForward<Real>(steps_shape(shape), args, weights_of<Real>(args)).run();
 }
 
 template <class Real>
 void rnn_pullback(const RnnShape& shape, const RnnPullback<Real>& args) noexcept {
-  Pullback<RnnPullCell<Real>>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Pullback<RnnPullCell<Real>>(shape, args, nullptr).run();
+  AnyPullback<Real>(steps_shape(shape), args, weights_of<Real>(args), d_weights_of<Real*>(args),
+                    betas_of<Real>(args))
+      .run();
 }
 
 template <class Real>
 void rnn_pushforward(const RnnShape& shape, const RnnPushforward<Real>& args) noexcept {
-  Pushforward<RnnPushCell<Real>>(shape, args, nullptr).run();
+  if (!rnn_needs_general(shape)) return Pushforward<RnnPushCell<Real>>(shape, args, nullptr).run();
+  AnyPushforward<Real>(steps_shape(shape), args, weights_of<Real>(args),
+                       d_weights_of<const Real*>(args))
+      .run();
 }
 
 UNROLL_GPU_SHAPE(rnn_sizes, RnnSizes, RnnShape)

@@ -5,7 +5,7 @@
 #include "kernels/recurrent_steps_forward_simd.h"
 #include "kernels/recurrent_steps_pullback_simd.h"
 #include "kernels/recurrent_steps_pushforward_simd.h"
-#include "kernels/rnn_steps_simd.h"
+#include "kernels/rnn_steps.h"
 #include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
@@ -92,11 +92,12 @@ using Pushforward = RecurrentPushforward<Simd<Real>, RnnLayout, PushforwardCell<
                                          RnnShape, RnnPushforward<Real>>;
 
 template <class Real>
-using GeneralForward = StepsForward<Simd<Real>, RnnSteps<Simd<Real>>, RnnForward<Real>>;
+using GeneralForward = StepsForward<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnForward<Real>>;
 template <class Real>
-using GeneralPullback = StepsPullback<Simd<Real>, RnnSteps<Simd<Real>>, RnnPullback<Real>>;
+using GeneralPullback = StepsPullback<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnPullback<Real>>;
 template <class Real>
-using GeneralPushforward = StepsPushforward<Simd<Real>, RnnSteps<Simd<Real>>, RnnPushforward<Real>>;
+using GeneralPushforward =
+    StepsPushforward<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnPushforward<Real>>;
 
 }  // namespace
 

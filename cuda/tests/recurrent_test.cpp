@@ -111,6 +111,114 @@ TEST(Recurrent, SegmentsOfARun) {
   }
 }
 
+// ---- Options
+
+// Every option of every family: alone, and all that go together.
+std::vector<Variant> option_variants() {
+  const RecurrentOptions clip{.clip = 0.4};
+  const RecurrentOptions zoneout{.zoneout_h = 0.3, .training = true, .seed = 5};
+  const RecurrentOptions blend{.zoneout_h = 0.3};
+  const RecurrentOptions drop{
+      .dropout = 0.4, .training = true, .seed = 7, .stream = 3, .counter = 100};
+  std::vector<Variant> list;
+  const auto add = [&](Cell cell, const char* name, const RecurrentOptions& options) -> Variant& {
+    Variant v = variant(cell, name, 4, 5, 2, 9, 2);
+    v.p.options = options;
+    v.p.lengths = {2, 4, 0, 1, 4};
+    v.p.reverse = list.size() % 2 == 1;
+    list.push_back(v);
+    return list.back();
+  };
+  for (const Cell cell : all_cells) {
+    add(cell, "general", {.general = true});
+    add(cell, "clip", clip);
+    add(cell, "zoneout", zoneout);
+    add(cell, "zoneout in inference", blend);
+    add(cell, "dropout", drop);
+  }
+  RecurrentOptions all{.clip = 0.4, .zoneout_h = 0.2, .dropout = 0.3, .training = true, .seed = 11};
+  add(Cell::lstm, "zoneout of c", {.zoneout_c = 0.4, .training = true, .seed = 6});
+  add(Cell::lstm, "zoneout of c in inference", {.zoneout_c = 0.4});
+  add(Cell::lstm, "projection", {}).p.projection = 3;
+  add(Cell::lstm, "peephole", {}).p.peephole = true;
+  add(Cell::lstm, "peephole, clip", clip).p.peephole = true;
+  add(Cell::lstm, "norm", {}).p.norm = true;
+  add(Cell::gru, "reset first", {}).p.reset_first = true;
+  add(Cell::gru, "all", all).p.reset_first = true;
+  add(Cell::tanh, "all", all);
+  all.zoneout_c = 0.3;
+  StepsProblem& lstm = add(Cell::lstm, "all", all).p;
+  lstm.projection = 3, lstm.peephole = lstm.norm = true;
+  return list;
+}
+
+TEST(RecurrentOptions, AreTheCpus) {
+  for (Variant v : option_variants()) {
+    expect_cpu<float>(v);
+    expect_cpu<double>(v);
+    v.h_stride = 11, v.y_stride = 12, v.dy_stride = 13, v.beta = 1;
+    expect_cpu<double>(v);
+  }
+}
+
+// More units than a block has threads; one of all; no step.
+TEST(RecurrentOptions, Sizes) {
+  for (Variant v : option_variants()) {
+    if (v.p.name.find("all") == std::string::npos) continue;
+    v.p.T = 2, v.p.N = 2, v.p.H = 130;
+    v.p.lengths = {};
+    expect_cpu<double>(v);
+    v.p.T = 1, v.p.N = 1, v.p.I = 1, v.p.H = 1, v.K = 1;
+    v.p.projection = std::min<std::int64_t>(v.p.projection, 1);
+    expect_cpu<double>(v);
+    v.p.T = 3, v.p.N = 2, v.p.lengths = {0, 0};
+    expect_cpu<double>(v);
+  }
+}
+
+TEST(RecurrentOptions, OperandsMayBeNull) {
+  for (Variant v : option_variants()) {
+    if (v.p.name.find("all") == std::string::npos) continue;
+    v.null_operands = op_b_ih | op_b_hh;
+    expect_cpu<double>(v);
+    v.null_operands = 0;
+    for (const unsigned null : {1u, 2u, 4u, 6u}) {
+      v.null_cotangents = v.unwanted_outputs = null;
+      if (null & out_y) v.unwanted_outputs &= ~unsigned(out_y);
+      expect_cpu<double>(v);
+    }
+    v.null_cotangents = v.unwanted_outputs = 0;
+    constexpr unsigned all = (1u << StepsInputs<double>::count) - 1;
+    for (unsigned operand = 1; operand < all; operand <<= 1) {
+      v.unwanted = v.null_tangents = operand;
+      expect_cpu<double>(v);
+      v.unwanted = v.null_tangents = all & ~operand;
+      expect_cpu<double>(v);
+    }
+  }
+}
+
+TEST(RecurrentOptions, SegmentsAndChunks) {
+  std::int64_t& numbers = sim::chunk_numbers();
+  const std::int64_t before = numbers;
+  for (Variant v : option_variants()) {
+    if (v.p.name.find("all") == std::string::npos) continue;
+    v.first_step = 1, v.segment = 2;
+    expect_cpu<double>(v);
+    v.save = false;
+    expect_cpu<double>(v);
+    v.save = true, v.first_step = v.segment = 0;
+    numbers = 1;
+    expect_cpu<double>(v);
+    numbers = before;
+  }
+}
+
+TEST(RecurrentOptions, SameBitsInEveryOrder) {
+  for (const Variant& v : option_variants())
+    if (v.p.name.find("all") != std::string::npos) expect_same_bits<float>(v);
+}
+
 // Scratch that holds one step, or two.
 TEST(Recurrent, ChunksOfSteps) {
   std::int64_t& numbers = sim::chunk_numbers();
