@@ -33,13 +33,31 @@ struct Skip {
   }
 };
 
+/// Divides by a number that the host knows, without the subroutine that a GPU divides 64 bits with:
+/// r / K = (r ceil(2^64 / K)) / 2^64, exact for r K < 2^64 (Granlund & Montgomery 1994).
+class Divisor {
+ public:
+  UNROLL_HOST_DEVICE Divisor(std::int64_t K = 1)  // a number stands for its Divisor
+      : K_(K), factor_(K > 1 ? ~std::uint64_t{0} / std::uint64_t(K) + 1 : 0) {}
+  UNROLL_HOST_DEVICE std::int64_t value() const { return K_; }
+  UNROLL_HOST_DEVICE std::int64_t quotient(std::int64_t r) const {
+    __extension__ using Wide = unsigned __int128;
+    return K_ > 1 ? std::int64_t(Wide(factor_) * Wide(std::uint64_t(r)) >> 64) : r;
+  }
+  UNROLL_HOST_DEVICE std::int64_t rest(std::int64_t r) const { return r - quotient(r) * K_; }
+
+ private:
+  std::int64_t K_;
+  std::uint64_t factor_;
+};
+
 /// Where row r lies: at list[r / K] + (r % K) plane, or at r without a list.
 struct RowIndex {
   const std::int64_t* list = nullptr;
-  std::int64_t K = 1, plane = 0;
+  Divisor K = {};
+  std::int64_t plane = 0;
   UNROLL_HOST_DEVICE std::int64_t at(std::int64_t r) const {
-    if (!list) return r;
-    return K == 1 ? list[r] : list[r / K] + (r % K) * plane;
+    return list ? list[K.quotient(r)] + K.rest(r) * plane : r;
   }
 };
 

@@ -39,7 +39,8 @@ __device__ void leave(const ForwardStep<Cell>& s, std::int64_t m, std::int64_t u
 }
 
 template <class Cell, int high>
-__global__ void __launch_bounds__(tile_threads) forward_step_kernel(ForwardStep<Cell> s) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once)
+    forward_step_kernel(ForwardStep<Cell> s) {
   using Real = typename Cell::Real;
   constexpr int gates = Cell::gates, units = units_of_thread<gates>;
   using Weights = GateOperand<Real, gates, units>;

@@ -32,6 +32,7 @@ struct PullStep {
   std::int64_t next_rows;
   Real *d, *carry;
   std::int64_t t, rows;  // t: -1 for the initial states
+  Divisor K;
 };
 
 inline constexpr int pull_wide = 2;
@@ -48,7 +49,7 @@ __device__ Arriving<typename Cell::Real> arriving(const PullStep<Cell>& s, std::
                                                   std::int64_t unit, std::int64_t n,
                                                   typename Cell::Real sum) {
   using Real = typename Cell::Real;
-  const std::int64_t H = s.shape.H, k = r % s.shape.K, kn = (k * s.shape.N + n) * H + unit;
+  const std::int64_t H = s.shape.H, k = s.K.rest(r), kn = (k * s.shape.N + n) * H + unit;
   Arriving<Real> in{sum, 0};
   if (r >= s.next_rows) {
     in.dh = value_or_zero(s.args.dh_n, kn);
@@ -65,7 +66,7 @@ template <class Cell>
 __device__ void pull_element(const PullStep<Cell>& s, std::int64_t r, std::int64_t unit,
                              typename Cell::Real sum) {
   using Real = typename Cell::Real;
-  const std::int64_t N = s.shape.N, H = s.shape.H, K = s.shape.K, m = r / K, k = r % K;
+  const std::int64_t N = s.shape.N, H = s.shape.H, m = s.K.quotient(r), k = s.K.rest(r);
   const std::int64_t n = s.sequences.index(m);
   Arriving<Real> in = arriving(s, r, unit, n, sum);
   if (s.t < 0) {
@@ -86,7 +87,7 @@ __device__ void pull_element(const PullStep<Cell>& s, std::int64_t r, std::int64
 }
 
 template <class Cell, int high>
-__global__ void __launch_bounds__(tile_threads) pull_step_kernel(PullStep<Cell> s) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once) pull_step_kernel(PullStep<Cell> s) {
   using Real = typename Cell::Real;
   const std::int64_t H = s.shape.H;
   const RowsOperand<Real> d{s.next, Cell::width * H, s.next_rows, {}, Cell::hidden(H)};
@@ -204,7 +205,8 @@ class Pullback {
                            .d = d,
                            .carry = scratch(parts_.carry),
                            .t = t,
-                           .rows = sequences * K};
+                           .rows = sequences * K,
+                           .K = K};
     with_height(s.rows, [&](auto high) {
       launch(pull_step_kernel<Cell, high()>,
              step_launch("pull_step", s.rows, tile_high * high(), shape_.H, tile_wide * pull_wide),

@@ -29,13 +29,14 @@ struct PushStep {
   const Real* before;         // tangents of h, [N K,H]
   Real *after, *dc;
   std::int64_t t, rows, next_rows;
+  Divisor K;
 };
 
 template <class Cell>
 __device__ void push_element(const PushStep<Cell>& s, std::int64_t r, std::int64_t unit,
                              const typename Cell::Real (&from_h)[Cell::gates]) {
   using Real = typename Cell::Real;
-  const std::int64_t N = s.shape.N, H = s.shape.H, K = s.shape.K, m = r / K, k = r % K;
+  const std::int64_t N = s.shape.N, H = s.shape.H, m = s.K.quotient(r), k = s.K.rest(r);
   const std::int64_t n = s.sequences.index(m), row = Cell::width * H, kn = (k * N + n) * H + unit;
   Real dc = 0;
   if constexpr (Cell::carries_c) dc = s.dc[r * H + unit];
@@ -56,7 +57,7 @@ __device__ void push_element(const PushStep<Cell>& s, std::int64_t r, std::int64
 }
 
 template <class Cell, int high>
-__global__ void __launch_bounds__(tile_threads) push_step_kernel(PushStep<Cell> s) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once) push_step_kernel(PushStep<Cell> s) {
   using Real = typename Cell::Real;
   constexpr int gates = Cell::gates, units = units_of_thread<gates>;
   using Weights = GateOperand<Real, gates, units>;
@@ -194,7 +195,8 @@ class Pushforward {
             .dc = args_.scratch + parts_.dc,
             .t = t,
             .rows = steps_.active(t) * shape_.K,
-            .next_rows = steps_.active(t + 1) * shape_.K};
+            .next_rows = steps_.active(t + 1) * shape_.K,
+            .K = shape_.K};
   }
 
   void run(const PushStep<Cell>& s) const {

@@ -17,6 +17,10 @@
 
 namespace unroll::UNROLL_GPU {
 
+/// Blocks of 128 threads that a step's kernels leave room for: 128 registers for each thread. Said
+/// aloud, since ptxas left alone aims at more and spills around the subroutines of a division.
+inline constexpr int blocks_at_once = 4;
+
 /// Where a cell works: step t of the run of sequence n, one hidden unit.
 struct StepPlace {
   std::int64_t t, n, unit;
@@ -151,14 +155,14 @@ __global__ void __launch_bounds__(128)
 template <class Shape, class Args>
 void forward_ends(const Shape& shape, std::int64_t P, const Args& args,
                   const DeviceSequences& sequences) {
-  const auto run = [&](const auto& states) {
-    launch(forward_ends_kernel<std::remove_reference_t<decltype(*states.at)>>,
-           state_launch("forward_ends", shape.N * states.width), sequences, states);
+  using Real = std::remove_pointer_t<decltype(args.h)>;
+  const auto run = [&](const States<Real>& states) {
+    launch(forward_ends_kernel<Real>, state_launch("forward_ends", shape.N * states.width),
+           sequences, states);
   };
-  run(States{args.h, shape.h_stride ? shape.h_stride : P, P, args.h_n, args.y,
-             args.y_stride ? args.y_stride : P});
-  if constexpr (requires { args.c; })
-    run(States{args.c, shape.H, shape.H, args.c_n, decltype(args.c){}, 0});
+  run({args.h, shape.h_stride ? shape.h_stride : P, P, args.h_n, args.y,
+       args.y_stride ? args.y_stride : P});
+  if constexpr (requires { args.c; }) run({args.c, shape.H, shape.H, args.c_n, nullptr, 0});
 }
 
 template <class Shape>

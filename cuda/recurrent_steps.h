@@ -46,6 +46,7 @@ struct LaneSteps : ScalarCell<Real_> {
 
   template <class Body>
   __device__ static void for_parts(Index size, const Body& body) {
+#pragma unroll 1  // bodies are long, rounds are few
     for (Index at = threadIdx.x; at < size; at += row_threads) body(Part{at});
   }
   __device__ static Real normalise(const Real* v, Real* hat, Index size) {
@@ -159,7 +160,8 @@ __device__ void mix(const Real* keep, const Real* before, const Real* after, Rea
 
 /// Work rows of the pullback and the pushforward: the values of the step once more.
 template <class Cell, class Real>
-__global__ void __launch_bounds__(row_threads) work_rows_kernel(StepContext<Real> s) {
+__global__ void __launch_bounds__(row_threads, blocks_at_once)
+    work_rows_kernel(StepContext<Real> s) {
   const Index m = blockIdx.x;
   load_row<Cell>(s, s.sequences.index(m), s.work[m]);
   Cell{s.shape, s.fields, s.kept, s.weights}.evaluate({s.work[m], s.saved[m]});

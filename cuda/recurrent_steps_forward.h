@@ -52,7 +52,7 @@ __device__ void leave_row(const ForwardRows<Real>& a, Index m, Index n, const Re
 }
 
 template <class Cell, class Real>
-__global__ void __launch_bounds__(row_threads)
+__global__ void __launch_bounds__(row_threads, blocks_at_once)
     forward_rows_kernel(ForwardRows<Real> a, unsigned stages) {
   const StepContext<Real>& s = a.context;
   const Index m = blockIdx.x, n = s.sequences.index(m);

@@ -81,7 +81,8 @@ __device__ void through_norm(const StepContext<Real>& s, const Real* saved, Real
 }
 
 template <class Cell, class Real>
-__global__ void __launch_bounds__(row_threads) pull_rows_kernel(PullRows<Real> a, unsigned stages) {
+__global__ void __launch_bounds__(row_threads, blocks_at_once)
+    pull_rows_kernel(PullRows<Real> a, unsigned stages) {
   using S = LaneSteps<Real>;
   const StepContext<Real>& s = a.context;
   const Index r = blockIdx.x, m = r / s.shape.K;

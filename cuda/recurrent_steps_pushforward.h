@@ -74,7 +74,8 @@ __device__ void push_leave_row(const PushRows<Real>& a, Index r, const Real* wor
 }
 
 template <class Cell, class Real>
-__global__ void __launch_bounds__(row_threads) push_rows_kernel(PushRows<Real> a, unsigned stages) {
+__global__ void __launch_bounds__(row_threads, blocks_at_once)
+    push_rows_kernel(PushRows<Real> a, unsigned stages) {
   using S = LaneSteps<Real>;
   const StepContext<Real>& s = a.context;
   const Index r = blockIdx.x, m = r / s.shape.K;

@@ -68,7 +68,8 @@ template <class P>
 __global__ void __launch_bounds__(tile_threads, sizeof(typename P::T) == 4 ? 3 : 2)
     product_kernel(P p, DepthSplit split) {
   using T = typename P::T;
-  const std::int64_t parts = split.parts, matrix = blockIdx.z / parts, part = blockIdx.z % parts;
+  const unsigned parts = unsigned(split.parts);
+  const std::int64_t matrix = blockIdx.z / parts, part = blockIdx.z % parts;
   p.a.advance(matrix);
   p.b.advance(matrix);
   p.to.data += (parts > 1 ? std::int64_t(blockIdx.z) : matrix) * p.to.batch;

@@ -267,6 +267,29 @@ TEST(Recurrent, SameBitsInEveryOrder) {
   }
 }
 
+// Rows of blocks of a kernel since the meter was reset.
+std::int64_t blocks_of_kernel(const std::string& name) {
+  for (const sim::KernelMeter& kernel : sim::meter())
+    if (kernel.kernel == name) return kernel.blocks;
+  return 0;
+}
+
+// Two tiles of rows in the step of all sequences, one in the steps of a single one.
+TEST(Recurrent, WorkFollowsTheLengths) {
+  Variant v = variant(Cell::lstm, "a long one", 6, 40, 2, 3);
+  v.p.lengths.assign(40, 1);
+  v.p.lengths[7] = 4;
+  sim::reset_meter();
+  run_all<float, OnSim>(v);
+  EXPECT_EQ(blocks_of_kernel("forward_step"), 2 + 3);
+  EXPECT_EQ(blocks_of_kernel("push_step"), 2 + 3);
+  EXPECT_EQ(blocks_of_kernel("pull_step"), 2 + 3 + 2);  // and the initial states
+  v.p.options.general = true;
+  sim::reset_meter();
+  run_all<float, OnSim>(v);
+  EXPECT_EQ(blocks_of_kernel("work_rows"), 2 * (40 + 3));  // pullback and pushforward
+}
+
 // Tiles are stored and read without waiting for a bank.
 TEST(Recurrent, NoBankConflicts) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
