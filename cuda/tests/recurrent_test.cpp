@@ -61,7 +61,7 @@ TEST(Recurrent, IsTheCpus) {
 }
 
 TEST(Recurrent, OperandsMayBeNull) {
-  for (const Cell cell : all_cells) {
+  for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
     Variant v = with_lengths(cell, true);
     v.null_operands = op_b_ih | op_b_hh;
     expect_cpu<double>(v);
@@ -155,7 +155,6 @@ std::vector<Variant> option_variants() {
 TEST(RecurrentOptions, AreTheCpus) {
   for (Variant v : option_variants()) {
     expect_cpu<float>(v);
-    expect_cpu<double>(v);
     v.h_stride = 11, v.y_stride = 12, v.dy_stride = 13, v.beta = 1;
     expect_cpu<double>(v);
   }
@@ -178,7 +177,7 @@ TEST(RecurrentOptions, Sizes) {
 
 TEST(RecurrentOptions, OperandsMayBeNull) {
   for (Variant v : option_variants()) {
-    if (v.p.name.find("all") == std::string::npos) continue;
+    if (v.p.name != "lstm, all" && v.p.name != "gru, all") continue;
     v.null_operands = op_b_ih | op_b_hh;
     expect_cpu<double>(v);
     v.null_operands = 0;
