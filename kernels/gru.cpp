@@ -1,6 +1,6 @@
 #include "kernels/gru.h"
 
-#include "kernels/gru_steps_simd.h"
+#include "kernels/gru_steps.h"
 #include "kernels/recurrent_pullback_simd.h"
 #include "kernels/recurrent_pushforward_simd.h"
 #include "kernels/recurrent_steps_forward_simd.h"
@@ -123,11 +123,12 @@ using Pushforward = RecurrentPushforward<Simd<Real>, GruLayout, PushforwardCell<
                                          GruShape, GruPushforward<Real>>;
 
 template <class Real>
-using GeneralForward = StepsForward<Simd<Real>, GruSteps<Simd<Real>>, GruForward<Real>>;
+using GeneralForward = StepsForward<Simd<Real>, GruSteps<SimdSteps<Real>>, GruForward<Real>>;
 template <class Real>
-using GeneralPullback = StepsPullback<Simd<Real>, GruSteps<Simd<Real>>, GruPullback<Real>>;
+using GeneralPullback = StepsPullback<Simd<Real>, GruSteps<SimdSteps<Real>>, GruPullback<Real>>;
 template <class Real>
-using GeneralPushforward = StepsPushforward<Simd<Real>, GruSteps<Simd<Real>>, GruPushforward<Real>>;
+using GeneralPushforward =
+    StepsPushforward<Simd<Real>, GruSteps<SimdSteps<Real>>, GruPushforward<Real>>;
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #include "kernels/lstm.h"
 
-#include "kernels/lstm_steps_simd.h"
+#include "kernels/lstm_steps.h"
 #include "kernels/recurrent_pullback_simd.h"
 #include "kernels/recurrent_pushforward_simd.h"
 #include "kernels/recurrent_steps_forward_simd.h"
@@ -144,12 +144,12 @@ using Pushforward = RecurrentPushforward<Simd<Real>, LstmLayout, PushforwardCell
                                          LstmShape, LstmPushforward<Real>>;
 
 template <class Real>
-using GeneralForward = StepsForward<Simd<Real>, LstmSteps<Simd<Real>>, LstmForward<Real>>;
+using GeneralForward = StepsForward<Simd<Real>, LstmSteps<SimdSteps<Real>>, LstmForward<Real>>;
 template <class Real>
-using GeneralPullback = StepsPullback<Simd<Real>, LstmSteps<Simd<Real>>, LstmPullback<Real>>;
+using GeneralPullback = StepsPullback<Simd<Real>, LstmSteps<SimdSteps<Real>>, LstmPullback<Real>>;
 template <class Real>
 using GeneralPushforward =
-    StepsPushforward<Simd<Real>, LstmSteps<Simd<Real>>, LstmPushforward<Real>>;
+    StepsPushforward<Simd<Real>, LstmSteps<SimdSteps<Real>>, LstmPushforward<Real>>;
 
 }  // namespace
 

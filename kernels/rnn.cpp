@@ -5,7 +5,7 @@
 #include "kernels/recurrent_steps_forward_simd.h"
 #include "kernels/recurrent_steps_pullback_simd.h"
 #include "kernels/recurrent_steps_pushforward_simd.h"
-#include "kernels/rnn_steps_simd.h"
+#include "kernels/rnn_steps.h"
 #include "kernels/simd.h"
 
 namespace unroll::UNROLL_ISA_NS {
@@ -30,7 +30,7 @@ template <class S, class Args>
 UNROLL_SIMD_FN typename S::Vec times_slope(const RnnShape& shape, const Args& args,
                                            const CellPlace& place, typename S::Vec value) {
   const auto y = load_part<S>(state_after(shape, args, place), place.count);
-  return activated_slope<S>(shape.activation, y, value);
+  return rnn_activated_slope<S>(shape.activation, y, value);
 }
 
 template <class S>
@@ -42,7 +42,7 @@ struct ForwardCell {
 
   UNROLL_SIMD_FN typename S::Vec output(const RnnShape& shape, const Args&, const CellPlace&,
                                         const Real* gates, Real*, typename S::Vec) {
-    return activated<S>(shape.activation, S::load(gates));
+    return rnn_activated<S>(shape.activation, S::load(gates));
   }
 
   static void finish(const RnnShape&, const Args&, Index, Index) {}
@@ -92,11 +92,12 @@ using Pushforward = RecurrentPushforward<Simd<Real>, RnnLayout, PushforwardCell<
                                          RnnShape, RnnPushforward<Real>>;
 
 template <class Real>
-using GeneralForward = StepsForward<Simd<Real>, RnnSteps<Simd<Real>>, RnnForward<Real>>;
+using GeneralForward = StepsForward<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnForward<Real>>;
 template <class Real>
-using GeneralPullback = StepsPullback<Simd<Real>, RnnSteps<Simd<Real>>, RnnPullback<Real>>;
+using GeneralPullback = StepsPullback<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnPullback<Real>>;
 template <class Real>
-using GeneralPushforward = StepsPushforward<Simd<Real>, RnnSteps<Simd<Real>>, RnnPushforward<Real>>;
+using GeneralPushforward =
+    StepsPushforward<Simd<Real>, RnnSteps<SimdSteps<Real>>, RnnPushforward<Real>>;
 
 }  // namespace
 

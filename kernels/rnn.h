@@ -134,4 +134,26 @@ UNROLL_HOST_DEVICE typename Math::Vec rnn_slope(typename Math::Vec y, typename M
   if constexpr (activation == RnnActivation::identity) return value;
 }
 
+// The same, with the activation a choice made at run time.
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec rnn_activated(RnnActivation activation,
+                                                    typename Math::Vec x) {
+  switch (activation) {
+    case RnnActivation::tanh: return rnn_activate<RnnActivation::tanh, Math>(x);
+    case RnnActivation::relu: return rnn_activate<RnnActivation::relu, Math>(x);
+    default: return rnn_activate<RnnActivation::identity, Math>(x);
+  }
+}
+
+template <class Math>
+UNROLL_HOST_DEVICE typename Math::Vec rnn_activated_slope(RnnActivation activation,
+                                                          typename Math::Vec y,
+                                                          typename Math::Vec value) {
+  switch (activation) {
+    case RnnActivation::tanh: return rnn_slope<RnnActivation::tanh, Math>(y, value);
+    case RnnActivation::relu: return rnn_slope<RnnActivation::relu, Math>(y, value);
+    default: return rnn_slope<RnnActivation::identity, Math>(y, value);
+  }
+}
+
 }  // namespace unroll

@@ -1,8 +1,8 @@
-// The LSTM's own stages in the general loop (recurrent_steps_simd.h).
+// The LSTM's own stages in the general loop (recurrent_steps.h).
 #pragma once
 
 #include "kernels/lstm.h"
-#include "kernels/recurrent_steps_simd.h"
+#include "kernels/recurrent_steps.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
@@ -33,6 +33,7 @@ template <class S>
 struct LstmSteps {
   using Real = typename S::Real;
   using Vec = typename S::Vec;
+  using Part = typename S::Part;
   static constexpr bool has_cell = true, has_inner = false;
 
   const StepsShape& shape;
@@ -41,26 +42,28 @@ struct LstmSteps {
   const Parameters<const Real*>& w;
 
   // pre of the saved row.
-  void combine(const Real* work, Real* saved) const {
+  UNROLL_STEPS_FN void combine(const Real* work, Real* saved) const {
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       LstmGates<S> pre = sum(gates(u, work + f.from_x), gates(u, work + f.from_h));
       if (shape.peephole) pre = lstm_peep<S>(pre, peepholes(u, w), u.load(work + f.c), limit);
       store(u, saved + kept.pre, pre);
     });
   }
 
-  void evaluate(const StepRow<Real>& row) const {
+  UNROLL_STEPS_FN void evaluate(const StepRow<Real>& row) const {
     Real* const work = row.work;
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const LstmGates<S> gate =
           lstm_activate<S>(lstm_clip<S>(gates(u, row.saved + kept.pre), limit));
       store(u, work + f.gates, gate);
       u.store(work + f.cell, lstm_cell<S>(gate, u.load(work + f.c)));
     });
-    if (shape.norm) *(work + f.scale_c) = normalise<S>(work + f.cell, work + f.hat_c, shape.H);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    if (shape.norm) {
+      S::put(work + f.scale_c, S::normalise(work + f.cell, work + f.hat_c, shape.H));
+    }
+    S::for_parts(shape.H, [&](Part u) {
       const Vec seen = shape.norm ? S::fma(u.load(w[Parameter::norm_c]), u.load(work + f.hat_c),
                                            u.load(w[Parameter::norm_c_bias]))
                                   : u.load(work + f.cell);
@@ -70,10 +73,10 @@ struct LstmSteps {
     });
   }
 
-  void pull(const StepRow<Real>& row, Real* d, Real*, Real* dc_before) const {
+  UNROLL_STEPS_FN void pull(const StepRow<Real>& row, Real* d, Real*, Real* dc_before) const {
     pull_output(row, d);
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const LstmGates<S> pre = gates(u, row.saved + kept.pre);
       const LstmPeephole<S> weight = peepholes(u, w);
       const Vec d_o = u.load(d + f.pre + 3 * shape.H);
@@ -91,12 +94,12 @@ struct LstmSteps {
     });
   }
 
-  void push(const StepRow<Real>& row, Real* d, const Real*, const Real* dc_before,
-            const Parameters<const Real*>& tangent) const {
+  UNROLL_STEPS_FN void push(const StepRow<Real>& row, Real* d, const Real*, const Real* dc_before,
+                            const Parameters<const Real*>& tangent) const {
     push_cell(row, d, dc_before, tangent);
     if (shape.norm) push_norm(row.work, d, tangent);
     const Index seen = shape.norm ? f.norm_c : f.cell, o = 3 * shape.H;
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const Vec gate = u.load(row.work + f.gates + o), tanh_c = u.load(row.work + f.tanh_c);
       u.store(d + f.out,
               lstm_output_pushforward<S>(gate, tanh_c, u.load(d + f.gates + o), u.load(d + seen)));
@@ -104,11 +107,11 @@ struct LstmSteps {
   }
 
  private:
-  UNROLL_HOST_DEVICE LstmGates<S> gates(Part<S> u, const Real* from) const {
+  UNROLL_HOST_DEVICE LstmGates<S> gates(Part u, const Real* from) const {
     const Index H = shape.H;
     return {u.load(from), u.load(from + H), u.load(from + 2 * H), u.load(from + 3 * H)};
   }
-  UNROLL_HOST_DEVICE void store(Part<S> u, Real* to, const LstmGates<S>& gate) const {
+  UNROLL_HOST_DEVICE void store(Part u, Real* to, const LstmGates<S>& gate) const {
     const Index H = shape.H;
     u.store(to, gate.i);
     u.store(to + H, gate.f);
@@ -119,8 +122,7 @@ struct LstmSteps {
     return {a.i + b.i, a.f + b.f, a.g + b.g, a.o + b.o};
   }
   // Zeros where there are none.
-  UNROLL_HOST_DEVICE LstmPeephole<S> peepholes(Part<S> u,
-                                               const Parameters<const Real*>& from) const {
+  UNROLL_HOST_DEVICE LstmPeephole<S> peepholes(Part u, const Parameters<const Real*>& from) const {
     const Real* p = from[Parameter::peephole];
     if (!p) return {S::zero(), S::zero(), S::zero()};
     return {u.load(p), u.load(p + shape.H), u.load(p + 2 * shape.H)};
@@ -133,10 +135,10 @@ struct LstmSteps {
   }
 
   // d(out) -> d(pre) of the output gate, d(norm_c), and what tanh saw of c, added to d(cell).
-  void pull_output(const StepRow<Real>& row, Real* d) const {
+  UNROLL_STEPS_FN void pull_output(const StepRow<Real>& row, Real* d) const {
     const Index o = 3 * shape.H, seen = shape.norm ? f.norm_c : f.cell;
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const Vec dc = shape.norm ? S::zero() : u.load(d + f.cell);
       const LstmOutputCotangents<S> back = lstm_output_pullback<S>(
           u.load(row.work + f.gates + o), u.load(row.work + f.tanh_c), u.load(d + f.out), dc);
@@ -145,18 +147,18 @@ struct LstmSteps {
     });
     if (!shape.norm) return;
     Real* const hat = d + f.hat_c;
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       u.store(hat, u.load(d + f.norm_c) * u.load(w[Parameter::norm_c]));
     });
-    normalise_slope<S>(row.work + f.hat_c, *(row.work + f.scale_c), hat, hat, shape.H);
-    for_parts<S>(shape.H, [&](Part<S> u) { u.add(d + f.cell, u.load(hat)); });
+    S::normalise_slope(row.work + f.hat_c, *(row.work + f.scale_c), hat, hat, shape.H);
+    S::for_parts(shape.H, [&](Part u) { u.add(d + f.cell, u.load(hat)); });
   }
 
   // d(cell), and the tangent of what the output gate's activation sees, which stays in d(gates).
-  void push_cell(const StepRow<Real>& row, Real* d, const Real* dc_before,
-                 const Parameters<const Real*>& tangent) const {
+  UNROLL_STEPS_FN void push_cell(const StepRow<Real>& row, Real* d, const Real* dc_before,
+                                 const Parameters<const Real*>& tangent) const {
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const LstmGates<S> pre = gates(u, row.saved + kept.pre);
       const LstmPeephole<S> weight = peepholes(u, w), moved = peepholes(u, tangent);
       const Vec c = u.load(row.work + f.c), dc = u.load(dc_before);
@@ -174,11 +176,12 @@ struct LstmSteps {
   }
 
   // d(norm_c) = norm_c (tangent of hat) + (tangent of norm_c) hat + (tangent of norm_c_bias)
-  void push_norm(const Real* work, Real* d, const Parameters<const Real*>& tangent) const {
+  UNROLL_STEPS_FN void push_norm(const Real* work, Real* d,
+                                 const Parameters<const Real*>& tangent) const {
     const Real *gain = tangent[Parameter::norm_c], *bias = tangent[Parameter::norm_c_bias];
     Real* const to = d + f.norm_c;
-    normalise_slope<S>(work + f.hat_c, *(work + f.scale_c), d + f.cell, to, shape.H);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::normalise_slope(work + f.hat_c, *(work + f.scale_c), d + f.cell, to, shape.H);
+    S::for_parts(shape.H, [&](Part u) {
       Vec v = u.load(to) * u.load(w[Parameter::norm_c]);
       if (gain) v = S::fma(u.load(gain), u.load(work + f.hat_c), v);
       if (bias) v += u.load(bias);

@@ -1,8 +1,8 @@
-// The GRU's own stages in the general loop (recurrent_steps_simd.h).
+// The GRU's own stages in the general loop (recurrent_steps.h).
 #pragma once
 
 #include "kernels/gru.h"
-#include "kernels/recurrent_steps_simd.h"
+#include "kernels/recurrent_steps.h"
 
 namespace unroll::UNROLL_ISA_NS {
 
@@ -20,6 +20,7 @@ template <class S>
 struct GruSteps {
   using Real = typename S::Real;
   using Vec = typename S::Vec;
+  using Part = typename S::Part;
   static constexpr bool has_cell = false, has_inner = true;
 
   const StepsShape& shape;
@@ -28,20 +29,20 @@ struct GruSteps {
   const Parameters<const Real*>& w;
 
   // q = r m, where the reset comes first.
-  void before_inner(Real* work) const {
+  UNROLL_STEPS_FN void before_inner(Real* work) const {
     const Vec limit = bound<S>(shape);
-    for_parts<S>(shape.H, [&](Part<S> u) {
+    S::for_parts(shape.H, [&](Part u) {
       const Vec pre = u.load(work + f.from_x) + u.load(work + f.from_h);
       u.store(work + f.q, S::sigmoid(clip_value<S>(pre, limit)) * u.load(work + f.m));
     });
   }
 
   // pre and inner of the saved row; inner is the product alone where the reset comes first.
-  void combine(const Real* work, Real* saved) const {
+  UNROLL_STEPS_FN void combine(const Real* work, Real* saved) const {
     const Index H = shape.H;
     const Vec limit = bound<S>(shape);
     const Real *x = work + f.from_x, *h = work + f.from_h;
-    for_parts<S>(H, [&](Part<S> u) {
+    S::for_parts(H, [&](Part u) {
       const Vec r = u.load(x) + u.load(h), n_x = u.load(x + 2 * H), n_h = u.load(h + 2 * H);
       u.store(saved + kept.pre, r);
       u.store(saved + kept.pre + H, u.load(x + H) + u.load(h + H));
@@ -54,12 +55,12 @@ struct GruSteps {
     });
   }
 
-  void evaluate(const StepRow<Real>& row) const {
+  UNROLL_STEPS_FN void evaluate(const StepRow<Real>& row) const {
     const Index H = shape.H;
     const Vec limit = bound<S>(shape);
     const Real* const pre = row.saved + kept.pre;
     Real* const gates = row.work + f.gates;
-    for_parts<S>(H, [&](Part<S> u) {
+    S::for_parts(H, [&](Part u) {
       const Vec r = S::sigmoid(clip_value<S>(u.load(pre), limit));
       const Vec z = S::sigmoid(clip_value<S>(u.load(pre + H), limit));
       const Vec n = S::tanh(clip_value<S>(u.load(pre + 2 * H), limit));
@@ -72,12 +73,12 @@ struct GruSteps {
     });
   }
 
-  void pull(const StepRow<Real>& row, Real* d, Real* dh, Real*) const {
+  UNROLL_STEPS_FN void pull(const StepRow<Real>& row, Real* d, Real* dh, Real*) const {
     const Index H = shape.H;
     const Vec limit = bound<S>(shape);
     const Real *pre = row.saved + kept.pre, *gates = row.work + f.gates;
     Real *to_x = d + f.pre, *to_h = d + f.hidden;
-    for_parts<S>(H, [&](Part<S> u) {
+    S::for_parts(H, [&](Part u) {
       const GruOutputCotangents<S> back = gru_output_pullback<S>(
           u.load(gates + H), u.load(gates + 2 * H), u.load(row.work + f.h), u.load(d + f.out));
       const Vec n = clip_slope<S>(u.load(pre + 2 * H), limit, back.n);
@@ -94,27 +95,27 @@ struct GruSteps {
     });
   }
 
-  void pull_inner(const StepRow<Real>& row, Real* d) const {
-    for_parts<S>(shape.H, [&](Part<S> u) {
+  UNROLL_STEPS_FN void pull_inner(const StepRow<Real>& row, Real* d) const {
+    S::for_parts(shape.H, [&](Part u) {
       const Vec r = reset_back(u, row, u.load(row.work + f.m), u.load(d + f.q), d + f.m);
       u.store(d + f.pre, r);
       u.store(d + f.hidden, r);
     });
   }
 
-  void push_before_inner(const StepRow<Real>& row, Real* d) const {
-    for_parts<S>(shape.H, [&](Part<S> u) {
+  UNROLL_STEPS_FN void push_before_inner(const StepRow<Real>& row, Real* d) const {
+    S::for_parts(shape.H, [&](Part u) {
       u.store(d + f.q, reset_push(u, row, d, u.load(row.work + f.m), u.load(d + f.m), S::zero()));
     });
   }
 
-  void push(const StepRow<Real>& row, Real* d, const Real* dh_before, const Real*,
-            const Parameters<const Real*>&) const {
+  UNROLL_STEPS_FN void push(const StepRow<Real>& row, Real* d, const Real* dh_before, const Real*,
+                            const Parameters<const Real*>&) const {
     const Index H = shape.H;
     const Vec limit = bound<S>(shape);
     const Real *pre = row.saved + kept.pre, *gates = row.work + f.gates;
     const Real *x = d + f.from_x, *h = d + f.from_h;
-    for_parts<S>(H, [&](Part<S> u) {
+    S::for_parts(H, [&](Part u) {
       const Vec n_x = u.load(x + 2 * H), n_h = u.load(h + 2 * H);
       const Vec z = clip_slope<S>(u.load(pre + H), limit, u.load(x + H) + u.load(h + H));
       const Vec n = shape.reset_first
@@ -128,7 +129,7 @@ struct GruSteps {
 
  private:
   // Cotangent of r v -> of r before its activation, which is returned, and of v.
-  UNROLL_HOST_DEVICE Vec reset_back(Part<S> u, const StepRow<Real>& row, Vec v, Vec d,
+  UNROLL_HOST_DEVICE Vec reset_back(Part u, const StepRow<Real>& row, Vec v, Vec d,
                                     Real* dv) const {
     const GruResetCotangents<S> back = gru_reset_pullback<S>(u.load(row.work + f.gates), v, d);
     u.store(dv, back.v);
@@ -136,8 +137,8 @@ struct GruSteps {
   }
 
   // base + the tangent of r v.
-  UNROLL_HOST_DEVICE Vec reset_push(Part<S> u, const StepRow<Real>& row, const Real* d, Vec v,
-                                    Vec dv, Vec base) const {
+  UNROLL_HOST_DEVICE Vec reset_push(Part u, const StepRow<Real>& row, const Real* d, Vec v, Vec dv,
+                                    Vec base) const {
     const Vec r = clip_slope<S>(u.load(row.saved + kept.pre), bound<S>(shape),
                                 u.load(d + f.from_x) + u.load(d + f.from_h));
     return gru_reset_pushforward<S>(u.load(row.work + f.gates), v, r, dv, base);

@@ -1,0 +1,191 @@
+// Products and sums over all rows of a sequence at once: what the recurrent kernels do before and
+// after their loop over time.
+//
+//   Product<float, RowsOperand<float>, RowsOperand<float>> p{.a = x, .b = w, .to = gates, .depth =
+//   I}; run(p, 1, nullptr);                    // gates = beta gates + x w^T + bias, on
+//   current_stream()
+//
+// A product with a long depth and few tiles, such as the gradient of a small matrix, runs in parts
+// of its depth, and a second kernel adds the parts in their order: the same bits in every run.
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/gemm_tile.h"
+
+namespace unroll::UNROLL_GPU {
+
+/// to[index(m) stride + skip(n)] = beta to + sum + bias[n]; for beta 0 it is not read.
+template <class T>
+struct ProductTarget {
+  T* data;
+  std::int64_t stride, rows, columns;
+  RowIndex index = {};
+  Skip skip = {};
+  std::int64_t batch = 0;  // elements to the next matrix
+  const T* bias = nullptr;
+  T beta = 0;
+
+  __device__ void put(std::int64_t m, std::int64_t n, T sum) const {
+    T& to = data[index.at(m) * stride + skip.at(n)];
+    if (bias) sum += bias[n];
+    to = beta != 0 ? ScalarCell<T>::fma(beta, to, sum) : sum;
+  }
+};
+
+template <class T_, class A, class B>
+struct Product {
+  using T = T_;
+  A a;
+  B b;
+  ProductTarget<T> to;
+  std::int64_t depth;
+};
+
+inline constexpr int product_high = 8, product_wide = 4;  // tiles of 64 x 64
+
+/// How the depth of a product is split, as a function of the sizes alone.
+struct DepthSplit {
+  std::int64_t parts, length;
+  DepthSplit(std::int64_t rows, std::int64_t columns, std::int64_t batches, std::int64_t depth) {
+    constexpr std::int64_t tile = 64, enough_blocks = 256, least = 4 * tile_depth;
+    const std::int64_t tiles = ((rows + tile - 1) / tile) * ((columns + tile - 1) / tile) * batches;
+    const std::int64_t wanted = enough_blocks / std::max<std::int64_t>(tiles, 1);
+    const std::int64_t most = std::max<std::int64_t>(depth / least, 1);
+    parts = std::clamp<std::int64_t>(wanted, 1, most);
+    length = (depth + parts - 1) / parts;
+    length = (length + tile_depth - 1) / tile_depth * tile_depth;
+  }
+  /// Elements of scratch.
+  std::int64_t scratch(std::int64_t rows, std::int64_t columns, std::int64_t batches) const {
+    return parts > 1 ? parts * rows * columns * batches : 0;
+  }
+};
+
+// Matrix blockIdx.z / parts, part blockIdx.z % parts of its depth. In parts, `to` is where all
+// parts of all matrices lie side by side.
+template <class P>
+__global__ void __launch_bounds__(tile_threads, sizeof(typename P::T) == 4 ? 3 : 2)
+    product_kernel(P p, DepthSplit split) {
+  using T = typename P::T;
+  const unsigned parts = unsigned(split.parts);
+  const std::int64_t matrix = blockIdx.z / parts, part = blockIdx.z % parts;
+  p.a.advance(matrix);
+  p.b.advance(matrix);
+  p.to.data += (parts > 1 ? std::int64_t(blockIdx.z) : matrix) * p.to.batch;
+  Tile<T, product_high, product_wide> tile;
+  const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
+  const std::int64_t column = std::int64_t(blockIdx.y) * tile.columns;
+  const std::int64_t begin = part * split.length;
+  tile.multiply(p.a, p.b,
+                {.row = row,
+                 .column = column,
+                 .begin = begin,
+                 .end = begin + split.length < p.depth ? begin + split.length : p.depth});
+#pragma unroll
+  for (int i = 0; i < product_high; i++) {
+    const std::int64_t m = row + tile.row(i);
+    if (m >= p.to.rows) continue;
+#pragma unroll
+    for (int j = 0; j < product_wide; j++) {
+      const std::int64_t n = column + tile.column(j);
+      if (n < p.to.columns) p.to.put(m, n, tile.sum[i][j]);
+    }
+  }
+}
+
+// The sums of all parts, in their order, for element blockIdx.x * 128 + threadIdx.x of matrix z.
+template <class T>
+__global__ void __launch_bounds__(128)
+    add_parts_kernel(ProductTarget<T> to, const T* from, std::int64_t parts) {
+  const std::int64_t size = to.rows * to.columns;
+  const std::int64_t e = std::int64_t(blockIdx.x) * 128 + threadIdx.x;
+  if (e >= size) return;
+  to.data += blockIdx.z * to.batch;
+  from += blockIdx.z * parts * size;
+  T sum = 0;
+  for (std::int64_t part = 0; part < parts; part++) sum += from[part * size + e];
+  to.put(e / to.columns, e % to.columns, sum);
+}
+
+/// Runs `batches` products. scratch: as DepthSplit says, or null for a product in one part.
+template <class P>
+void run(const P& product, std::int64_t batches, typename P::T* scratch) {
+  using T = typename P::T;
+  const ProductTarget<T>& to = product.to;
+  if (to.rows == 0 || to.columns == 0 || batches == 0) return;
+  DepthSplit split(to.rows, to.columns, batches, product.depth);
+  if (!scratch) split.parts = 1, split.length = product.depth;
+  P in_parts = product;
+  if (split.parts > 1)
+    in_parts.to = ProductTarget<T>{.data = scratch,
+                                   .stride = to.columns,
+                                   .rows = to.rows,
+                                   .columns = to.columns,
+                                   .batch = to.rows * to.columns};
+  const unsigned z = unsigned(batches);
+  launch(product_kernel<P>,
+         {.name = "product",
+          .grid = {blocks_of(to.rows, 64), blocks_of(to.columns, 64), z * unsigned(split.parts)},
+          .block = tile_threads,
+          .stream = current_stream()},
+         in_parts, split);
+  if (split.parts > 1)
+    launch(add_parts_kernel<T>,
+           {.name = "add_parts",
+            .grid = {blocks_of(to.rows * to.columns, 128), 1, z},
+            .block = 128,
+            .stream = current_stream()},
+           to, scratch, split.parts);
+}
+
+// ---- Sums down the rows
+
+/// to[k batch + c] = beta to + sum over r < count of d[(r K + k) stride + skip(c)] factor[r][c];
+/// without a factor, of d alone.
+template <class T>
+struct RowSums {
+  const T* d;
+  std::int64_t stride, count, columns, K;
+  Skip skip = {};
+  const T* factor = nullptr;  // rows factor_stride apart, row r at index(r)
+  std::int64_t factor_stride = 0;
+  RowIndex index = {};
+  T* to;
+  std::int64_t batch;
+  T beta;
+};
+
+// 32 columns of direction blockIdx.y; each of 16 rows of threads adds every 16th row.
+template <class T>
+__global__ void __launch_bounds__(512) row_sums_kernel(RowSums<T> s) {
+  constexpr int high = 16;
+  SHARED(T[16][32], part);
+  const std::int64_t c = std::int64_t(blockIdx.x) * 32 + threadIdx.x, k = blockIdx.y;
+  const bool inside = c < s.columns;
+  T sum = 0;
+  for (std::int64_t r = threadIdx.y; inside && r < s.count; r += high) {
+    const T d = s.d[(r * s.K + k) * s.stride + s.skip.at(c)];
+    sum = s.factor ? ScalarCell<T>::fma(d, s.factor[s.index.at(r) * s.factor_stride + c], sum)
+                   : sum + d;
+  }
+  part[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || !inside) return;
+  for (int y = 1; y < high; y++) sum += part[y][threadIdx.x];
+  T& to = s.to[k * s.batch + c];
+  to = s.beta != 0 ? ScalarCell<T>::fma(s.beta, to, sum) : sum;
+}
+
+template <class T>
+void run(const RowSums<T>& sums) {
+  if (!sums.to || sums.columns == 0 || sums.K == 0) return;
+  launch(row_sums_kernel<T>,
+         {.name = "row_sums",
+          .grid = {blocks_of(sums.columns, 32), unsigned(sums.K)},
+          .block = {32, 16},
+          .stream = current_stream()},
+         sums);
+}
+
+}  // namespace unroll::UNROLL_GPU
