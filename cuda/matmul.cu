@@ -21,8 +21,7 @@ void run(const MatmulShape& s, const gpu::MatmulPlan& plan, const MatmulArgs<T>&
   constexpr int depth = 64 / int(sizeof(T));
   switch (plan.tile) {
     case MatmulTile::large: return product<typename Tiles<T>::Large>(s, plan, args);
-    case MatmulTile::medium:
-      return product<ProductTile<T, T, 64, 64, depth, 4, 4>>(s, plan, args);
+    case MatmulTile::medium: return product<ProductTile<T, T, 64, 64, depth, 4, 4>>(s, plan, args);
     case MatmulTile::flat: return product<ProductTile<T, T, 8, 128, 16, 4, 4>>(s, plan, args);
     case MatmulTile::tall: return product<ProductTile<T, T, 128, 8, 16, 4, 4>>(s, plan, args);
   }

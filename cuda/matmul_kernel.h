@@ -110,10 +110,20 @@ void product(const MatmulShape& s, const gpu::MatmulPlan& plan, const Args& args
     ProductCall<Storage, To> p{
         {args.a, s.a_row, s.a_col, s.M, tile_copy(args.a, s.a_row, s.a_col, s.a_batch, s.M)},
         {args.b, s.b_col, s.b_row, s.N, tile_copy(args.b, s.b_col, s.b_row, s.b_batch, s.N)},
-        s.a_batch, s.b_batch, s.M, s.N, s.K, plan.row_tiles, plan.column_tiles, s.batch,
-        plan.depth, to};
+        s.a_batch,
+        s.b_batch,
+        s.M,
+        s.N,
+        s.K,
+        plan.row_tiles,
+        plan.column_tiles,
+        s.batch,
+        plan.depth,
+        to};
     launch(product_kernel<Tile, To>,
-           {.name = "matmul", .grid = unsigned(plan.blocks(s)), .block = Tile::threads,
+           {.name = "matmul",
+            .grid = unsigned(plan.blocks(s)),
+            .block = Tile::threads,
             .stream = current_stream()},
            p);
   };
@@ -123,7 +133,9 @@ void product(const MatmulShape& s, const gpu::MatmulPlan& plan, const Args& args
   const std::int64_t count = s.batch * s.M * s.N;
   launch_into(ProductTarget<Sum>{sums, s.N, s.M * s.N, count, 1, 0, false});
   launch(product_sum_kernel<Sum, Out>,
-         {.name = "matmul_sum", .grid = blocks_of(count, 256), .block = 256,
+         {.name = "matmul_sum",
+          .grid = blocks_of(count, 256),
+          .block = 256,
           .stream = current_stream()},
          sums, plan.parts, s.M, s.N, count, c);
 }

@@ -1,5 +1,5 @@
-// How the matrix product of cuda/matmul.cu is cut: a function of the shape alone, so that a shape has
-// the same bits on every GPU. This is the one place where that is chosen.
+// How the matrix product of cuda/matmul.cu is cut: a function of the shape alone, so that a shape
+// has the same bits on every GPU. This is the one place where that is chosen.
 //
 //   tile     for                                          float        double
 //   large    products that fill the GPU with large tiles  128 x 128    128 x 64
@@ -7,9 +7,9 @@
 //   flat     8 rows of C at most                          8 x 128      8 x 128
 //   tall     8 columns of C at most                       128 x 8      128 x 8
 //
-// Large tiles read the least, since A is read once for each column of tiles and B once for each row.
-// Flat and tall ones read the larger operand once. Where that leaves most of the GPU idle, k is cut
-// into parts whose sums go to scratch and are added up in their order.
+// Large tiles read the least, since A is read once for each column of tiles and B once for each
+// row. Flat and tall ones read the larger operand once. Where that leaves most of the GPU idle, k
+// is cut into parts whose sums go to scratch and are added up in their order.
 #pragma once
 
 #include "kernels/matmul.h"
@@ -20,9 +20,9 @@ enum class MatmulTile { large, medium, flat, tall };
 
 struct MatmulPlan {
   MatmulTile tile;
-  std::int64_t rows, columns;              // of a tile
-  std::int64_t row_tiles, column_tiles;    // of C
-  std::int64_t parts, depth;               // of k, and the size of each but the last
+  std::int64_t rows, columns;            // of a tile
+  std::int64_t row_tiles, column_tiles;  // of C
+  std::int64_t parts, depth;             // of k, and the size of each but the last
 
   std::int64_t blocks(const MatmulShape& s) const {
     return row_tiles * column_tiles * s.batch * parts;
@@ -33,9 +33,9 @@ struct MatmulPlan {
   }
 };
 
-inline constexpr std::int64_t matmul_thin = 8;         // rows or columns of flat and tall tiles
-inline constexpr std::int64_t matmul_few_blocks = 256;  // about two for each multiprocessor
-inline constexpr std::int64_t matmul_least_depth = 128; // of a part of k
+inline constexpr std::int64_t matmul_thin = 8;           // rows or columns of flat and tall tiles
+inline constexpr std::int64_t matmul_few_blocks = 256;   // about two for each multiprocessor
+inline constexpr std::int64_t matmul_least_depth = 128;  // of a part of k
 
 inline std::int64_t tiles_of(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 

@@ -1,5 +1,6 @@
-// One tile of a matrix product by one block of threads: C [rows,columns] += A [rows,K] B [K,columns].
-// For kernels that multiply on their way to something else; cuda/matmul.cu is the plain product.
+// One tile of a matrix product by one block of threads: C [rows,columns] += A [rows,K] B
+// [K,columns]. For kernels that multiply on their way to something else; cuda/matmul.cu is the
+// plain product.
 //
 //   using Tile = ProductTile<float, float, 64, 64, 16, 4, 4>;    // 256 threads, 4 x 4 sums each
 //   SHARED(Tile::Shared, shared);
@@ -8,10 +9,10 @@
 //   multiply_tiles<Tile>(shared, a, b, {0, K}, sums);            // the whole block calls it
 //   Tile::for_each(shared, sums, [&](int row, int column, const float* values) { ... });
 //
-// Both operands lie in shared memory as [k][index], so that a thread reads its part of a row of k in
-// vectors of 16 bytes. The next step is copied (cp.async) while this one is multiplied. A sum runs
-// over k in its order. Shared memory has no bank conflicts, whichever way the operands lie: rows are
-// padded so that the copies that turn an operand spread over the banks too.
+// Both operands lie in shared memory as [k][index], so that a thread reads its part of a row of k
+// in vectors of 16 bytes. The next step is copied (cp.async) while this one is multiplied. A sum
+// runs over k in its order. Shared memory has no bank conflicts, whichever way the operands lie:
+// rows are padded so that the copies that turn an operand spread over the banks too.
 //
 // Storage is the type in memory, Sum that of the sums: float for float, float16 and bfloat16.
 #pragma once
@@ -56,8 +57,8 @@ TileCopy tile_copy(const Storage* x, std::int64_t index_stride, std::int64_t k_s
                    std::int64_t batch_stride, std::int64_t count) {
   constexpr std::int64_t n = lanes_of<Storage>;
   if (k_stride == 1 && (index_stride != 1 || count == 1)) return TileCopy::one_k;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(x) % 16 == 0 && k_stride % n == 0 &&
-                       batch_stride % n == 0;
+  const bool aligned =
+      reinterpret_cast<std::uintptr_t>(x) % 16 == 0 && k_stride % n == 0 && batch_stride % n == 0;
   return index_stride == 1 && aligned ? TileCopy::packs : TileCopy::one_index;
 }
 
@@ -83,8 +84,7 @@ __device__ __forceinline__ void copy_operand_as(Storage* to, const TileOperand<S
   constexpr int n = how == TileCopy::packs ? lanes_of<Storage> : 1, across = extent / n;
   constexpr int sector = 32 / int(sizeof(Storage)), row = extent + tile_padding<Storage>;
   constexpr int along_k = how == TileCopy::one_k || across < 8 ? sector : 1;  // spreads over banks
-  constexpr int steps = across * depth / threads, together = steps < 1 ? 1 : steps < 4 ? steps : 4;
-#pragma unroll together  // all of many would hold an address each
+#pragma unroll 4  // not all of them: each would keep an address
   for (int e = int(threadIdx.x); e < across * depth; e += threads) {
     const int i = e / along_k % across * n;
     const int d = e / (along_k * across) * along_k + e % along_k;
@@ -173,8 +173,7 @@ struct ProductTile {
 #pragma unroll
       for (int i = 0; i < sub_rows; i++)
 #pragma unroll
-        for (int j = 0; j < sub_columns; j++)
-          sums.at[i][j] = std::fma(x[i], y[j], sums.at[i][j]);
+        for (int j = 0; j < sub_columns; j++) sums.at[i][j] = std::fma(x[i], y[j], sums.at[i][j]);
     }
   }
 

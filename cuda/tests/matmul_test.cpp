@@ -19,8 +19,8 @@ class GpuMatmul : public ::testing::Test {};
 using Reals = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(GpuMatmul, Reals);
 
-// How an operand lies: rows adjacent, columns adjacent, with gaps that leave no row aligned, with no
-// adjacent numbers, or one row repeated.
+// How an operand lies: rows adjacent, columns adjacent, with gaps that leave no row aligned, with
+// no adjacent numbers, or one row repeated.
 enum class Layout { rows, columns, gaps, sparse, repeated };
 
 struct Case {
@@ -31,7 +31,8 @@ struct Case {
   bool shared_b = false;  // by all products of the batch
 };
 
-void lay(Layout how, std::int64_t rows, std::int64_t columns, std::int64_t& row, std::int64_t& column) {
+void lay(Layout how, std::int64_t rows, std::int64_t columns, std::int64_t& row,
+         std::int64_t& column) {
   row = how == Layout::rows      ? columns
         : how == Layout::columns ? 1
         : how == Layout::gaps    ? columns + 1
@@ -58,7 +59,8 @@ struct Problem {
   explicit Problem(const Case& each)
       : s(shape_of(each)),
         a(normal<T>(std::size_t(s.batch * s.a_batch + 1), 1)),
-        b(normal<T>(std::size_t((s.b_batch ? s.batch * s.b_batch : 3 * s.K * s.N + 3 * s.K) + 1), 2)),
+        b(normal<T>(std::size_t((s.b_batch ? s.batch * s.b_batch : 3 * s.K * s.N + 3 * s.K) + 1),
+                    2)),
         c(std::size_t(s.batch * s.c_batch + 1), std::numeric_limits<T>::quiet_NaN()) {
     for (std::int64_t e = 0; s.beta != 0 && e < s.batch * s.M * s.N; e++)
       c[std::size_t(e / (s.M * s.N) * s.c_batch + e / s.N % s.M * s.c_row + e % s.N)] =
@@ -69,7 +71,8 @@ struct Problem {
     std::vector<T> result = c;
     std::vector<char> scratch(cpu::matmul_scratch<T>(s) + 64);
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
-    cpu::matmul<T>(s, {a.data(), b.data(), result.data(), scratch.data() + (64 - address % 64) % 64});
+    cpu::matmul<T>(s,
+                   {a.data(), b.data(), result.data(), scratch.data() + (64 - address % 64) % 64});
     return result;
   }
   std::vector<T> on_sim() const {
@@ -198,7 +201,8 @@ TEST(GpuMatmulPlan, FewBlocksCutADeepK) {
 
 // ---- the meter
 
-// Whole, aligned tiles: A is read once for each column of tiles, B once for each row, C written once.
+// Whole, aligned tiles: A is read once for each column of tiles, B once for each row, C written
+// once.
 template <class T>
 void expect_least_bytes(Case each) {
   MatmulShape s = shape_of(each);
