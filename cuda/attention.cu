@@ -19,8 +19,8 @@ __device__ __forceinline__ T shift_of(T largest) {
 
 // Scores in p to exp(score - largest so far), with the dropout; a warp for each row.
 template <class T, class Tile>
-__device__ __forceinline__ void online_softmax(const AttentionShape& s, const Head& h, const TileAt& t, T* p,
-                               const Rows<T>& rows) {
+__device__ __forceinline__ void online_softmax(const AttentionShape& s, const Head& h,
+                                               const TileAt& t, T* p, const Rows<T>& rows) {
   constexpr int warps = gpu::attention_threads / 32, steps = (Tile::n + 31) / 32;
   const int lane = int(threadIdx.x) % 32;
   for (int r = int(threadIdx.x) / 32; r < Tile::n; r += warps) {
@@ -79,10 +79,11 @@ __device__ __forceinline__ void keep_scores(const AttentionShape& s, T* weights,
 
 // Kept scores of tile i to weights, and zeros where there are none; a warp for each row.
 template <class T, class Tile>
-__device__ __forceinline__ void finish_weights(const AttentionShape& s, T* weights, const Head& h, std::int64_t i,
-                               const Rows<T>& rows) {
+__device__ __forceinline__ void finish_weights(const AttentionShape& s, T* weights, const Head& h,
+                                               int i, const Rows<T>& rows) {
   const std::int64_t end = end_of_keys(s, h, i, Tile::n) * Tile::n, first = i * Tile::n;
-  const int all = rows_left(first, s.queries, Tile::n), valid = rows_left(first, h.queries, Tile::n);
+  const int all = rows_left(first, s.queries, Tile::n),
+            valid = rows_left(first, h.queries, Tile::n);
   for (int r = int(threadIdx.x) / 32; r < all; r += gpu::attention_threads / 32) {
     T* const row = weights + (h.query + first + r) * s.keys;
     const std::int64_t scored = r >= valid ? 0 : end < h.keys ? end : h.keys;
@@ -100,9 +101,9 @@ __device__ __forceinline__ void finish_weights(const AttentionShape& s, T* weigh
 
 // Results over their sums to out, and the statistics; zeros for padded queries.
 template <class T, class Tile>
-__device__ __forceinline__ void finish_rows(const AttentionShape& s, const AttentionArgs<T>& a, const Head& h,
-                            std::int64_t i, int part, int first, int count, const Rows<T>& rows,
-                            const Results<T, Tile>& results) {
+__device__ __forceinline__ void finish_rows(const AttentionShape& s, const AttentionArgs<T>& a,
+                                            const Head& h, int i, int part, int first, int count,
+                                            const Rows<T>& rows, const Results<T, Tile>& results) {
   constexpr int n = Tile::n;
   const std::int64_t query = h.query + i * n, all = s.batch * s.heads * s.queries;
   const int padded = rows_left(i * n, s.queries, n), valid = rows_left(i * n, h.queries, n);
@@ -150,8 +151,8 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
   if (int(threadIdx.x) < n) rows.largest[threadIdx.x] = T(-INFINITY), rows.sum[threadIdx.x] = 0;
   q.move(a.in.q + (h.query + at.tile * n) * s.key_size, rows_left(at.tile * n, h.queries, n));
   __syncthreads();
-  const std::int64_t end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
-  for (std::int64_t j = 0; j < end; j++) {
+  const int end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
+  for (int j = 0; j < end; j++) {
     const TileAt t = tile_at(h, at.tile, j, n);
     k.move(a.in.k + (h.key + t.from) * s.key_size, t.cols);
     v.move(a.in.v + (h.key + t.from) * s.value_size, t.cols);
@@ -170,14 +171,14 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
 template <class T, int bytes>
 void run(const AttentionShape& s, const AttentionArgs<T>& args) {
   using Tile = gpu::AttentionTile<T, bytes>;
-  const auto space = gpu::attention_space<T, Tile>(
-      {.sides = 3,
-       .columns = {s.key_size, s.key_size, s.value_size},
-       .stream = {0, 1, 1},
-       .reused = {true, false, false},
-       .score_tiles = 1,
-       .rows = 4,
-       .outputs = gpu::attention_chunks(s.value_size, Tile::n)});
+  const auto space =
+      gpu::attention_space<T, Tile>({.sides = 3,
+                                     .columns = {s.key_size, s.key_size, s.value_size},
+                                     .stream = {0, 1, 1},
+                                     .reused = {true, false, false},
+                                     .score_tiles = 1,
+                                     .rows = 4,
+                                     .outputs = gpu::attention_chunks(s.value_size, Tile::n)});
   const std::int64_t blocks = s.batch * s.heads * tiles_of(s.queries, Tile::n) * space.parts;
   if (blocks == 0) return;
   launch(attention_kernel<T, Tile>,

@@ -1,5 +1,5 @@
-// What a block of an attention kernel keeps in shared memory: a function of the shape alone. This is
-// the one place where that is chosen.
+// What a block of an attention kernel keeps in shared memory: a function of the shape alone. This
+// is the one place where that is chosen.
 //
 // A block works on tiles of n queries by n keys. Rows of q, k, v and their like (sides) come in
 // chunks of n columns. A side that is read more than once is held whole where there is room;
@@ -94,8 +94,7 @@ AttentionSpace attention_space(const AttentionNeeds& needs) {
     if (!fits(attention_laid<Tile>(needs, more))) break;
     space = more;
   }
-  if (needs.outputs > 0)
-    space.parts = int((needs.outputs + space.outputs - 1) / space.outputs);
+  if (needs.outputs > 0) space.parts = int((needs.outputs + space.outputs - 1) / space.outputs);
   for (int i = 0; i < needs.sides; i++) {
     AttentionSpace more = space;
     more.held[i] = true;
@@ -104,8 +103,8 @@ AttentionSpace attention_space(const AttentionNeeds& needs) {
   return attention_laid<Tile>(needs, space);
 }
 
-/// The scratch of the pullback, in numbers: delta [K,B,Hq,Tq], then for additive scores the sums for
-/// the vector [K,B,Hq,tiles of queries,D].
+/// The scratch of the pullback, in numbers: delta [K,B,Hq,Tq], then for additive scores the sums
+/// for the vector [K,B,Hq,tiles of queries,D].
 struct AttentionPass {
   std::size_t partials, numbers;
 };

@@ -61,11 +61,10 @@ __device__ __forceinline__ void add_to_queries(const AttentionShape& s, const At
     if (!additive)
       multiply_scores(d, sides.k.chunk(c), whole_packs<Tile>(t.cols), columns, x);
     else
-      add_over_keys(d, sides.q.chunk(c), sides.k.chunk(c), t.cols, columns, x,
-                    [&](T ds, T y, int column) {
-                      return for_vector ? ds * y
-                                        : ds * sides.vector[column] * std::fma(-y, y, T(1));
-                    });
+      add_over_keys(
+          d, sides.q.chunk(c), sides.k.chunk(c), t.cols, columns, x, [&](T ds, T y, int column) {
+            return for_vector ? ds * y : ds * sides.vector[column] * std::fma(-y, y, T(1));
+          });
     results.store(u, x);
     __syncthreads();
   }
@@ -88,7 +87,7 @@ __device__ __forceinline__ void sum_rows(const Sums<T, Tile>& x, T* tile, T* to,
 
 template <class T, class Tile>
 __device__ __forceinline__ void write_queries(const AttentionShape& s, const AttentionPull<T>& a,
-                                              T* partials, T* tile, const Head& h, std::int64_t i,
+                                              T* partials, T* tile, const Head& h, int i,
                                               const Part& part, const Results<T, Tile>& results) {
   constexpr int n = Tile::n;
   const int all = rows_left(i * n, s.queries, n), valid = rows_left(i * n, h.queries, n);
@@ -133,8 +132,8 @@ __global__ void __launch_bounds__(threads, 2)
   results.clear(part.count);
   move_queries(s, a, delta, h, tile_at(h, at.tile, 0, n), sides);
   __syncthreads();
-  const std::int64_t end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
-  for (std::int64_t j = 0; j < end; j++) {
+  const int end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
+  for (int j = 0; j < end; j++) {
     const TileAt t = tile_at(h, at.tile, j, n);
     move_keys(s, a, h, t, sides);
     put_tile(d, pull_tile(s, a, h, t, sides).dscores);
@@ -175,7 +174,8 @@ __device__ __forceinline__ void add_to_keys(const AttentionShape& s, const Atten
     arrive();
     Sums<T, Tile> x = results.load(u);
     if (additive)
-      add_over_queries(d, side.chunk(c), sides.k.chunk(c), sides.vector, t.rows, side.columns(c), x);
+      add_over_queries(d, side.chunk(c), sides.k.chunk(c), sides.vector, t.rows, side.columns(c),
+                       x);
     else
       multiply_turned(of_values ? weights : d, side.chunk(c), t.rows, side.columns(c), x);
     results.store(u, x);
@@ -185,8 +185,8 @@ __device__ __forceinline__ void add_to_keys(const AttentionShape& s, const Atten
 
 template <class T, class Tile>
 __device__ __forceinline__ void write_keys(const AttentionShape& s, const AttentionPull<T>& a,
-                                           const Head& h, std::int64_t j, const Part& part,
-                                           int keys, const Results<T, Tile>& results) {
+                                           const Head& h, int j, const Part& part, int keys,
+                                           const Results<T, Tile>& results) {
   constexpr int n = Tile::n;
   const int all = rows_left(j * n, s.keys, n), valid = rows_left(j * n, h.keys, n);
   for (int u = 0; u < part.count; u++) {
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(threads, 2)
   constexpr int n = Tile::n;
   SHARED_DYNAMIC(T, memory);
   const BlockAt at = block_at(s, s.key_heads, tiles_of(s.keys, n), space.parts);
-  const std::int64_t group = s.heads / s.key_heads;
+  const int group = int(s.heads / s.key_heads);
   PullSides<T, Tile> sides(memory, space, {2, 3, 0, 1}, s);
   T *const d = memory + space.score_tile[0], *const weights = memory + space.score_tile[1];
   const Results<T, Tile> results{memory + space.sums};
@@ -225,9 +225,9 @@ __global__ void __launch_bounds__(threads, 2)
   results.clear(part.count);
   const Head first(s, at.direction, at.sequence, at.head * group);
   move_keys(s, a, first, tile_at(first, 0, at.tile, n), sides);
-  for (std::int64_t g = 0; g < group && at.tile * n < first.keys; g++) {
+  for (int g = 0; g < group && at.tile * n < first.keys; g++) {
     const Head h(s, at.direction, at.sequence, at.head * group + g);
-    for (std::int64_t i = s.causal ? at.tile : 0; i < tiles_of(h.queries, n); i++) {
+    for (int i = s.causal ? at.tile : 0; i < int(tiles_of(h.queries, n)); i++) {
       const TileAt t = tile_at(h, i, at.tile, n);
       move_queries(s, a, delta, h, t, sides);
       __syncthreads();
@@ -243,8 +243,8 @@ __global__ void __launch_bounds__(threads, 2)
 
 // ---- dbias
 
-// Along B, Hq, tiles of queries and of keys: how many there are, and how many parts dbias has there,
-// 1 where it was broadcast.
+// Along B, Hq, tiles of queries and of keys: how many there are, and how many parts dbias has
+// there, 1 where it was broadcast.
 struct BiasTiles {
   std::int64_t size[4], parts[4];
 };
@@ -363,8 +363,7 @@ void pull_bias(const AttentionShape& s, const AttentionPull<T>& a, const T* delt
   using Tile = Narrow<T>;
   BiasTiles tiles{{s.batch, s.heads, tiles_of(s.queries, Tile::n), tiles_of(s.keys, Tile::n)}, {}};
   std::int64_t blocks = s.directions;
-  for (int d = 0; d < 4; d++)
-    blocks *= tiles.parts[d] = s.dbias_stride[d] == 0 ? 1 : tiles.size[d];
+  for (int d = 0; d < 4; d++) blocks *= tiles.parts[d] = s.dbias_stride[d] == 0 ? 1 : tiles.size[d];
   gpu::AttentionNeeds needs = needs_of(s, true);
   for (bool& reused : needs.reused) reused = false;
   const auto space = gpu::attention_space<T, Tile>(needs);

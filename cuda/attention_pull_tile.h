@@ -1,8 +1,9 @@
 // The pullback of a tile of scores, which the passes of cuda/attention_pull.cu share. With P the
 // weights before the dropout, W = keep P those behind it:
 //
-//   dP = keep (dout v^T + dW)      dS = P (dP - delta)      delta[i] = dout[i] . out[i] + W[i] . dW[i]
-//   dq = scale dS k                dk = scale dS^T q        dv = W^T dout              dbias = dS
+//   dP = keep (dout v^T + dW)      dS = P (dP - delta)      delta[i] = dout[i] . out[i] + W[i] .
+//   dW[i] dq = scale dS k                dk = scale dS^T q        dv = W^T dout              dbias
+//   = dS
 #pragma once
 
 #include "cuda/attention_tile.h"
@@ -89,6 +90,7 @@ __device__ __forceinline__ void add_over_keys(const T* d, const T* q, const T* k
                                               int columns, Sums<T, Tile>& x, Each each) {
   const int column = own_column() * Tile::each;
   if (column >= columns) return;
+#pragma unroll 1
   for (int r = 0; r < keys; r++)
     Sums<T, Tile>::for_each([&](int i, int j, int row, int) {
       const int c = column + j;
@@ -104,11 +106,13 @@ __device__ __forceinline__ void add_over_queries(const T* d, const T* q, const T
                                                  Sums<T, Tile>& x) {
   const int first = own_row() * Tile::each, column = own_column() * Tile::each;
   if (column >= columns) return;
+#pragma unroll 1
   for (int r = 0; r < queries; r++)
     Sums<T, Tile>::for_each([&](int i, int j, int, int) {
       const int c = column + j, key = first + i;
       const T y = std::tanh(q[r * Tile::chunk_row + c] + k[key * Tile::chunk_row + c]);
-      x.at[i][j] = std::fma(d[r * Tile::score_row + key] * vector[c], std::fma(-y, y, T(1)), x.at[i][j]);
+      x.at[i][j] =
+          std::fma(d[r * Tile::score_row + key] * vector[c], std::fma(-y, y, T(1)), x.at[i][j]);
     });
 }
 

@@ -54,6 +54,7 @@ __device__ __forceinline__ void add_additive(const AttentionPush<T>& a,
                                              Sums<T, Tile>& x, Sums<T, Tile>& moved) {
   const T *const q = sides.q.chunk(c), *const k = sides.k.chunk(c);
   const T *const tq = sides.tq.chunk(c), *const tk = sides.tk.chunk(c);
+#pragma unroll 1
   for (int d = 0; d < sides.q.columns(c); d++)
     x.for_each([&](int i, int j, int row, int column) {
       const int at = row * Tile::chunk_row + d, key = column * Tile::chunk_row + d;
@@ -68,9 +69,8 @@ __device__ __forceinline__ void add_additive(const AttentionPush<T>& a,
 // x: the weights before the dropout; moved: the tangents of the scores, 0 where none are allowed.
 template <class T, class Tile>
 __device__ __forceinline__ void push_scores(const AttentionShape& s, const AttentionPush<T>& a,
-                                            const Head& h, const TileAt& t,
-                                            PushSides<T, Tile>& y, Sums<T, Tile>& x,
-                                            Sums<T, Tile>& moved) {
+                                            const Head& h, const TileAt& t, PushSides<T, Tile>& y,
+                                            Sums<T, Tile>& x, Sums<T, Tile>& moved) {
   x.clear(), moved.clear();
   const bool additive = s.score == AttentionScore::additive;
   for (int c = 0; c < y.q.chunks(); c++) {
@@ -91,8 +91,8 @@ __device__ __forceinline__ void push_scores(const AttentionShape& s, const Atten
   x.for_each([&](int i, int j, int row, int column) {
     T tangent = T(s.scale) * moved.at[i][j];
     if (a.tbias && row < t.rows && column < t.cols)
-      tangent += *mask_at(a.tbias + h.k * s.bias_size, s.dbias_stride, h, t.first + row,
-                          t.from + column);
+      tangent +=
+          *mask_at(a.tbias + h.k * s.bias_size, s.dbias_stride, h, t.first + row, t.from + column);
     moved.at[i][j] = tangent;
   });
 }
@@ -103,8 +103,7 @@ __device__ __forceinline__ void keep_tangents(const AttentionShape& s, T* tweigh
                                               const TileAt& t, const Sums<T, Tile>& moved) {
   moved.for_each([&](int i, int j, int row, int column) {
     if (row < t.rows && column < t.cols)
-      tweights[(h.query_in_direction + t.first + row) * s.keys + t.from + column] =
-          moved.at[i][j];
+      tweights[(h.query_in_direction + t.first + row) * s.keys + t.from + column] = moved.at[i][j];
   });
 }
 
@@ -141,7 +140,7 @@ __device__ __forceinline__ void add_values(const AttentionPush<T>& a, const T* d
 
 template <class T, class Tile>
 __device__ __forceinline__ void finish_rows(const AttentionShape& s, const AttentionPush<T>& a,
-                                            const Head& h, std::int64_t i, int first, int count,
+                                            const Head& h, int i, int first, int count,
                                             const T* change, const Results<T, Tile>& results) {
   constexpr int n = Tile::n;
   const int all = rows_left(i * n, s.queries, n), valid = rows_left(i * n, h.queries, n);
@@ -168,9 +167,10 @@ __device__ __forceinline__ void finish_rows(const AttentionShape& s, const Atten
 // Kept tangents to those of the weights, and zeros where there are none; a warp for each row.
 template <class T, class Tile>
 __device__ __forceinline__ void finish_weights(const AttentionShape& s, const AttentionPush<T>& a,
-                                               const Head& h, std::int64_t i, const T* change) {
+                                               const Head& h, int i, const T* change) {
   const std::int64_t end = end_of_keys(s, h, i, Tile::n) * Tile::n, first = i * Tile::n;
-  const int all = rows_left(first, s.queries, Tile::n), valid = rows_left(first, h.queries, Tile::n);
+  const int all = rows_left(first, s.queries, Tile::n),
+            valid = rows_left(first, h.queries, Tile::n);
   for (int r = int(threadIdx.x) / 32; r < all; r += threads / 32) {
     T* const row = a.tweights + (h.query_in_direction + first + r) * s.keys;
     const T* const weights = a.weights + (h.query + first + r) * s.keys;
@@ -201,8 +201,8 @@ __global__ void __launch_bounds__(threads, 2)
   move_tangent(y.tq, a.tq, h.query_in_direction + own.first, own.rows);
   read_stats<T, Tile>(s, a.stats, h, own, y.shift, y.inverse);
   __syncthreads();
-  const std::int64_t end = own.rows > 0 ? end_of_keys(s, h, at.tile, n) : 0;
-  for (std::int64_t j = 0; j < end; j++) {
+  const int end = own.rows > 0 ? end_of_keys(s, h, at.tile, n) : 0;
+  for (int j = 0; j < end; j++) {
     const TileAt t = tile_at(h, at.tile, j, n);
     y.k.move(a.in.k + (h.key + t.from) * s.key_size, t.cols);
     y.v.move(a.in.v + (h.key + t.from) * s.value_size, t.cols);
@@ -239,14 +239,14 @@ template <class T>
 void attention_push(const AttentionShape& s, const AttentionPush<T>& args) noexcept {
   using Tile = Narrow<T>;
   const std::int64_t D = s.key_size, Dv = s.value_size;
-  const auto space = gpu::attention_space<T, Tile>(
-      {.sides = push_sides,
-       .columns = {D, D, D, D, Dv, Dv},
-       .stream = {0, 1, 2, 3, 2, 3},
-       .reused = {true, true, false, false, false, false},
-       .score_tiles = 2,
-       .rows = push_rows,
-       .outputs = gpu::attention_chunks(Dv, Tile::n)});
+  const auto space =
+      gpu::attention_space<T, Tile>({.sides = push_sides,
+                                     .columns = {D, D, D, D, Dv, Dv},
+                                     .stream = {0, 1, 2, 3, 2, 3},
+                                     .reused = {true, true, false, false, false, false},
+                                     .score_tiles = 2,
+                                     .rows = push_rows,
+                                     .outputs = gpu::attention_chunks(Dv, Tile::n)});
   const std::int64_t blocks =
       s.directions * s.batch * s.heads * tiles_of(s.queries, Tile::n) * space.parts;
   if (blocks == 0) return;

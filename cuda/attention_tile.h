@@ -92,28 +92,27 @@ __device__ __forceinline__ int whole_packs(int n) {
   return (n + Tile::pack - 1) / Tile::pack * Tile::pack;
 }
 
-__device__ __forceinline__ TileAt tile_at(const Head& h, std::int64_t i, std::int64_t j, int n) {
-  return {int(i * n), int(j * n), rows_left(i * n, h.queries, n), rows_left(j * n, h.keys, n)};
+__device__ __forceinline__ TileAt tile_at(const Head& h, int i, int j, int n) {
+  return {i * n, j * n, rows_left(i * n, h.queries, n), rows_left(j * n, h.keys, n)};
 }
 
 /// Tiles of keys that queries of tile i may attend to.
-__device__ __forceinline__ std::int64_t end_of_keys(const AttentionShape& s, const Head& h,
-                                                    std::int64_t i, int n) {
-  const std::int64_t all = tiles_of(h.keys, n);
+__device__ __forceinline__ int end_of_keys(const AttentionShape& s, const Head& h, int i, int n) {
+  const int all = int(tiles_of(h.keys, n));
   return s.causal && i + 1 < all ? i + 1 : all;
 }
 
 /// Tile `tile` of head `head` in a direction, with part `part` of the results: one block each. The
 /// last tiles, which have the most keys under a causal mask, come first.
 struct BlockAt {
-  std::int64_t tile, head, sequence, direction;
-  int part;
+  int tile, head, sequence, direction, part;
 };
 __device__ __forceinline__ BlockAt block_at(const AttentionShape& s, std::int64_t heads,
                                             std::int64_t tiles, int parts) {
-  const std::int64_t i = blockIdx.x / parts, own = i / tiles, sequence = own / heads;
-  return {tiles - 1 - i % tiles, own % heads, sequence % s.batch, sequence / s.batch,
-          int(blockIdx.x % unsigned(parts))};
+  const unsigned all = unsigned(tiles), i = blockIdx.x / unsigned(parts), own = i / all;
+  const unsigned sequence = own / unsigned(heads);
+  return {int(all - 1 - i % all), int(own % unsigned(heads)), int(sequence % unsigned(s.batch)),
+          int(sequence / unsigned(s.batch)), int(blockIdx.x % unsigned(parts))};
 }
 
 // ---- sides: rows of an operand in shared memory
@@ -125,13 +124,13 @@ class Side {
       : buffer_(buffer), held_(held), size_(size) {}
 
   /// To other rows, of which `valid` are read; the others are 0.
-  __device__ void move(const T* rows, int valid) {
-    rows_ = rows, valid_ = valid, ready_ = 0;
-  }
+  __device__ void move(const T* rows, int valid) { rows_ = rows, valid_ = valid, ready_ = 0; }
   __device__ std::int64_t size() const { return size_; }
   __device__ int chunks() const { return int(tiles_of(size_, Tile::n)); }
   /// Columns of chunk c, and those up to the next whole pack, which are 0.
-  __device__ int columns(int c) const { return rows_left(c * std::int64_t(Tile::n), size_, Tile::n); }
+  __device__ int columns(int c) const {
+    return rows_left(c * std::int64_t(Tile::n), size_, Tile::n);
+  }
   __device__ int depth(int c) const { return whole_packs<Tile>(columns(c)); }
   __device__ const T* chunk(int c) const { return buffer_ + (held_ ? c * Tile::chunk : 0); }
 
@@ -196,11 +195,10 @@ __device__ __forceinline__ Pack<T, count> read_pack(const T* from) {
 
 /// x[i][j] += sum over d of a[i][d] b[j][d]: rows of two chunks.
 template <class T, class Tile>
-__device__ __forceinline__ void multiply_rows(const T* a, const T* b, int depth,
-                                              Sums<T, Tile>& x) {
+__device__ __forceinline__ void multiply_rows(const T* a, const T* b, int depth, Sums<T, Tile>& x) {
   constexpr int each = Tile::each, pack = Tile::pack;
   a += own_row() * Tile::chunk_row, b += own_column() * Tile::chunk_row;
-#pragma unroll 1  // its packs fill the registers
+#pragma unroll 1  // a step's packs are enough for the registers
   for (int d = 0; d < depth; d += pack) {
     Pack<T, pack> p[each], q[each];
 #pragma unroll
@@ -226,7 +224,7 @@ __device__ __forceinline__ void multiply_scores(const T* w, const T* b, int dept
   constexpr int each = Tile::each, pack = Tile::pack;
   if (own_column() * each >= columns) return;
   w += own_row() * Tile::score_row, b += own_column() * each;
-#pragma unroll 2
+#pragma unroll 1
   for (int k = 0; k < depth; k += pack) {
     Pack<T, pack> p[each];
 #pragma unroll
@@ -237,14 +235,13 @@ __device__ __forceinline__ void multiply_scores(const T* w, const T* b, int dept
 #pragma unroll
       for (int i = 0; i < each; i++)
 #pragma unroll
-        for (int j = 0; j < each; j++)
-          x.at[i][j] = std::fma(p[i].value[l], q.value[j], x.at[i][j]);
+        for (int j = 0; j < each; j++) x.at[i][j] = std::fma(p[i].value[l], q.value[j], x.at[i][j]);
     }
   }
 }
 
-/// x[i][j] += sum over r of w[r][i] b[r][j]: a tile of scores, turned, and a chunk. Here this thread
-/// has the rows own_row() * each + i.
+/// x[i][j] += sum over r of w[r][i] b[r][j]: a tile of scores, turned, and a chunk. Here this
+/// thread has the rows own_row() * each + i.
 template <class T, class Tile>
 __device__ __forceinline__ void multiply_turned(const T* w, const T* b, int depth, int columns,
                                                 Sums<T, Tile>& x) {
@@ -285,7 +282,8 @@ struct Results {
   }
 };
 
-/// values[0..each-1] to a row of a result of `size` columns, from column `first` on: beta old + new.
+/// values[0..each-1] to a row of a result of `size` columns, from column `first` on: beta old +
+/// new.
 template <class T, class Tile>
 __device__ __forceinline__ void write_row(T* row, std::int64_t first, std::int64_t size,
                                           const T (&values)[Tile::each], double beta = 0) {
@@ -319,6 +317,7 @@ __device__ __forceinline__ void read_vector(const T* from, std::int64_t size, in
 template <class T, class Tile>
 __device__ __forceinline__ void add_additive(const T* q, const T* k, const T* vector, int depth,
                                              Sums<T, Tile>& x) {
+#pragma unroll 1
   for (int d = 0; d < depth; d++)
     x.for_each([&](int i, int j, int row, int column) {
       const T y = std::tanh(q[row * Tile::chunk_row + d] + k[column * Tile::chunk_row + d]);
@@ -343,13 +342,13 @@ __device__ __forceinline__ bool may_attend(const AttentionShape& s, const Attent
 
 /// Sums of products to scores: scaled, with the bias, -infinity where a query may not attend.
 template <class T, class Tile>
-__device__ __forceinline__ void finish_scores(const AttentionShape& s,
-                                              const AttentionInputs<T>& in, const Head& h,
-                                              const TileAt& t, Sums<T, Tile>& x) {
+__device__ __forceinline__ void finish_scores(const AttentionShape& s, const AttentionInputs<T>& in,
+                                              const Head& h, const TileAt& t, Sums<T, Tile>& x) {
   x.for_each([&](int i, int j, int row, int column) {
     T score = T(s.scale) * x.at[i][j];
     const bool may = may_attend(s, in, h, t, row, column);
-    if (may && in.bias) score += *mask_at(in.bias, s.bias_stride, h, t.first + row, t.from + column);
+    if (may && in.bias)
+      score += *mask_at(in.bias, s.bias_stride, h, t.first + row, t.from + column);
     x.at[i][j] = may ? score : T(-INFINITY);
   });
 }
@@ -359,8 +358,8 @@ __device__ __forceinline__ void finish_scores(const AttentionShape& s,
 template <class T, class Tile>
 __device__ __forceinline__ Sums<T, Tile> scores(const AttentionShape& s,
                                                 const AttentionInputs<T>& in, const Head& h,
-                                                const TileAt& t, Side<T, Tile>& q,
-                                                Side<T, Tile>& k, T* vector) {
+                                                const TileAt& t, Side<T, Tile>& q, Side<T, Tile>& k,
+                                                T* vector) {
   Sums<T, Tile> x;
   x.clear();
   for (int c = 0; c < q.chunks(); c++) {
@@ -388,7 +387,8 @@ __device__ __forceinline__ void put_tile(T* tile, const Sums<T, Tile>& x) {
 /// Rows of statistics of the queries of a tile: `values` of head rows, 0 beyond them. The block.
 template <class T, class Tile>
 __device__ __forceinline__ void read_rows(const T* values, int rows, T* to) {
-  if (int(threadIdx.x) < Tile::n) to[threadIdx.x] = int(threadIdx.x) < rows ? values[threadIdx.x] : T(0);
+  if (int(threadIdx.x) < Tile::n)
+    to[threadIdx.x] = int(threadIdx.x) < rows ? values[threadIdx.x] : T(0);
 }
 
 /// Scores to weights before the dropout, by each row's shift and 1 / sum in shared memory.
