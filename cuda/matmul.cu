@@ -1,7 +1,12 @@
 #include "kernels/matmul.h"
 
-#include "cuda/backend.h"
+#include <string>
+
+#include "core/error.h"
+#include "cuda/cublas.h"
 #include "cuda/matmul_kernel.h"
+#include "cuda/tensor_tile.h"
+#include "kernels/matmul_backend.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -27,7 +32,25 @@ void run(const MatmulShape& s, const gpu::MatmulPlan& plan, const MatmulArgs<T>&
   }
 }
 
+// The same tiles by tensor cores; thin ones, which memory bounds, stay exact.
+void run_tf32(const MatmulShape& s, const gpu::MatmulPlan& plan, const MatmulArgs<float>& args) {
+  using gpu::MatmulTile;
+  switch (plan.tile) {
+    case MatmulTile::large: return product<TensorTile<float, 128, 128, 16, 2, 4>>(s, plan, args);
+    case MatmulTile::medium: return product<TensorTile<float, 64, 64, 16, 2, 2>>(s, plan, args);
+    default: return run(s, plan, args);
+  }
+}
+
 }  // namespace
+
+void require_matmul_backend() {
+  matmul_options_of_environment();
+  if (matmul_options().backend != MatmulBackend::cublas) return;
+  if (const char* const why = cublas_missing())
+    fail("matmul", std::string("cuBLAS was chosen, but ") + why +
+                       "; choose UNROLL_MATMUL=own or set_matmul_options({})");
+}
 
 template <class T>
 std::size_t matmul_scratch(const MatmulShape& s) noexcept {
@@ -37,7 +60,12 @@ std::size_t matmul_scratch(const MatmulShape& s) noexcept {
 template <class T>
 void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
   if (s.M == 0 || s.N == 0 || s.batch == 0) return;
-  run(s, gpu::matmul_plan(s, sizeof(T)), args);
+  const MatmulOptions options = matmul_options();
+  if (options.backend == MatmulBackend::cublas && cublas_matmul(s, args, options.tf32)) return;
+  const gpu::MatmulPlan plan = gpu::matmul_plan(s, sizeof(T));
+  if constexpr (sizeof(T) == 4)
+    if (options.tf32) return run_tf32(s, plan, args);
+  run(s, plan, args);
 }
 
 UNROLL_GPU_SHAPE(matmul_scratch, std::size_t, MatmulShape)

@@ -121,7 +121,7 @@ void product(const MatmulShape& s, const gpu::MatmulPlan& plan, const Args& args
         plan.depth,
         to};
     launch(product_kernel<Tile, To>,
-           {.name = "matmul",
+           {.name = Tile::name,
             .grid = unsigned(plan.blocks(s)),
             .block = Tile::threads,
             .stream = current_stream()},

@@ -127,6 +127,7 @@ struct ProductTile {
   static constexpr int thread_rows = rows / sub_rows, thread_columns = columns / sub_columns;
   static constexpr int threads = thread_rows * thread_columns;
   static constexpr int pack = lanes_of<Sum>;
+  static constexpr const char* name = "matmul";
   using Shared = TileBuffers<Storage, rows, columns, depth>;
   struct Sums {
     Sum at[sub_rows][sub_columns];

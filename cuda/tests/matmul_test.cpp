@@ -5,8 +5,12 @@
 
 #include <cstring>
 
+#include "core/error.h"
+#include "cuda/cublas.h"
+#include "cuda/matmul_half.h"
 #include "cuda/matmul_plan.h"
 #include "cuda/tests/testing.h"
+#include "kernels/matmul_backend.h"
 
 namespace unroll {
 namespace {
@@ -197,6 +201,155 @@ TEST(GpuMatmulPlan, FewBlocksCutADeepK) {
   EXPECT_EQ(parts(64, 64, 256), 2);
   EXPECT_EQ(parts(64, 64, 1 << 20), 256);
   EXPECT_EQ(parts(2048, 2048, 1 << 20), 1);
+}
+
+// ---- tensor cores
+
+class Chosen {
+ public:
+  explicit Chosen(const MatmulOptions& options) : before_(matmul_options()) {
+    set_matmul_options(options);
+  }
+  ~Chosen() { set_matmul_options(before_); }
+  Chosen(const Chosen&) = delete;
+  Chosen& operator=(const Chosen&) = delete;
+
+ private:
+  MatmulOptions before_;
+};
+
+bool ran(const std::string& kernel) {
+  for (const sim::KernelMeter& row : sim::meter())
+    if (row.kernel == kernel) return true;
+  return false;
+}
+
+const Case tensor_cases[] = {
+    {.M = 65, .N = 67, .K = 35, .a = Layout::columns, .alpha = 0.5, .beta = -2},
+    {.M = 64, .N = 64, .K = 32, .b = Layout::columns, .batch = 2},
+    {.M = 20, .N = 12, .K = 300, .a = Layout::gaps, .beta = 1},
+    {.M = 9, .N = 9, .K = 0, .beta = 2},
+    {.M = 130, .N = 12, .K = 7, .batch = 128, .shared_b = true},
+};
+
+TEST(GpuMatmulTensorCores, Tf32RoundsOperandsAlone) {
+  const Chosen chosen({.tf32 = true});
+  for (const Case& each : tensor_cases) {
+    SCOPED_TRACE(&each - tensor_cases);
+    Problem<float> p(each);
+    sim::reset_meter();
+    const std::vector<float> coarse = p.on_sim();
+    EXPECT_TRUE(ran("matmul_tensor"));
+    expect_close(coarse, p.on_cpu(), 2e-3);
+    // Operands of few bits are what tf32 holds: then it is exact.
+    for (auto* x : {&p.a, &p.b})
+      for (float& value : *x) value = std::round(8 * value) / 8;
+    expect_close(p.on_sim(), p.on_cpu(), tolerance<float>);
+  }
+}
+
+TEST(GpuMatmulTensorCores, OffByDefaultAndForThinTilesAndFloat64) {
+  const Problem<float> thick(tensor_cases[1]), thin({.M = 1, .N = 70, .K = 40});
+  const Problem<double> wide(tensor_cases[1]);
+  sim::reset_meter();
+  thick.on_sim();
+  const Chosen chosen({.tf32 = true});
+  expect_close(thin.on_sim(), thin.on_cpu(), tolerance<float>);
+  expect_close(wide.on_sim(), wide.on_cpu(), tolerance<double>);
+  EXPECT_FALSE(ran("matmul_tensor"));
+}
+
+TEST(GpuMatmulTensorCores, SameBitsInEveryOrder) {
+  const Chosen chosen({.tf32 = true});
+  const Problem<float> p(tensor_cases[2]);
+  const std::vector<float> first = p.on_sim();
+  in_every_order([&] { expect_bits(p.on_sim(), first); });
+}
+
+template <class Half>
+class GpuMatmulHalf : public ::testing::Test {};
+using Halves = ::testing::Types<Float16, Bfloat16>;
+TYPED_TEST_SUITE(GpuMatmulHalf, Halves);
+
+Float16 narrowed(float x, Float16) { return to_float16(x); }
+Bfloat16 narrowed(float x, Bfloat16) { return to_bfloat16(x); }
+
+// Products of halves are exact in float, so only the order of the sums differs.
+TYPED_TEST(GpuMatmulHalf, IsTheProductInFloat) {
+  using Half = TypeParam;
+  std::vector<Case> all(std::begin(tensor_cases), std::end(tensor_cases));
+  all.insert(all.end(), {cases[7], cases[8], cases[10], cases[12], cases[13]});
+  for (const Case& each : all) {
+    SCOPED_TRACE(::testing::Message() << each.M << ", " << each.N << ", " << each.K);
+    Problem<float> p(each);
+    std::vector<Half> a, b;
+    const auto narrow = [](std::vector<float>& from, std::vector<Half>& to) {
+      for (float& x : from) {
+        to.push_back(narrowed(x, Half{}));
+        x = static_cast<float>(to_double(to.back()));
+      }
+    };
+    narrow(p.a, a), narrow(p.b, b);
+    const DeviceArray<Half> x(a), y(b);
+    const DeviceArray<float> c(p.c);
+    const DeviceArray<char> scratch(sim::matmul_half_scratch(p.s));
+    sim::matmul_half<Half>(p.s, {x.data(), y.data(), c.data(), scratch.data()});
+    expect_close(c.values(), p.on_cpu(), tolerance<float>);
+  }
+}
+
+// ---- options, and cuBLAS
+
+TEST(MatmulOptions, TheEnvironmentNamesThem) {
+  const auto with = [](const char* matmul, const char* tf32) {
+    setenv("UNROLL_MATMUL", matmul, 1), setenv("UNROLL_TF32", tf32, 1);
+    return matmul_options_of_environment();
+  };
+  EXPECT_EQ(with("", ""), MatmulOptions{});
+  EXPECT_EQ(with("own", "0"), MatmulOptions{});
+  EXPECT_EQ(with("cublas", "1"), (MatmulOptions{MatmulBackend::cublas, true}));
+  EXPECT_THROW(with("mkl", "0"), Error);
+  EXPECT_THROW(with("own", "yes"), Error);
+  unsetenv("UNROLL_MATMUL"), unsetenv("UNROLL_TF32");
+  EXPECT_EQ(matmul_options_of_environment(), MatmulOptions{});
+}
+
+TEST(MatmulOptions, TheSimulatorHasNoCublasAndSaysSo) {
+  EXPECT_NO_THROW(sim::require_matmul_backend());
+  const Chosen chosen({.backend = MatmulBackend::cublas});
+  try {
+    sim::require_matmul_backend();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("UNROLL_MATMUL=own"), std::string::npos);
+  }
+  const Problem<float> p(cases[3]);
+  expect_close(p.on_sim(), p.on_cpu(), tolerance<float>);
+}
+
+// cuBLAS's own definition, columns first: C^T [N,M] = op(B) op(A), with op turned or not.
+TEST(MatmulOptions, CublasLayoutsNameTheSameNumbers) {
+  for (const Layout a :
+       {Layout::rows, Layout::columns, Layout::gaps, Layout::sparse, Layout::repeated})
+    for (const Layout b :
+         {Layout::rows, Layout::columns, Layout::gaps, Layout::sparse, Layout::repeated})
+      for (const Case& size : {Case{.M = 3, .N = 4, .K = 5}, Case{.M = 1, .N = 4, .K = 5},
+                               Case{.M = 3, .N = 1, .K = 5}, Case{.M = 3, .N = 4, .K = 1}}) {
+        Case c = size;
+        c.a = a, c.b = b;
+        const MatmulShape s = shape_of(c);
+        const gpu::CublasLayout x = gpu::cublas_layout(s);
+        const bool whole = size.M > 1 && size.N > 1 && size.K > 1;
+        const auto known = [](Layout l) { return l != Layout::sparse && l != Layout::repeated; };
+        EXPECT_TRUE(!whole || x.takes == (known(a) && known(b))) << int(a) << int(b);
+        if (!x.takes) continue;
+        for (std::int64_t k = 0; k < s.K; k++) {
+          for (std::int64_t m = 0; m < s.M; m++)
+            EXPECT_EQ(m * s.a_row + k * s.a_col, x.turn_a ? m + k * x.a : k + m * x.a);
+          for (std::int64_t n = 0; n < s.N; n++)
+            EXPECT_EQ(k * s.b_row + n * s.b_col, x.turn_b ? k + n * x.b : n + k * x.b);
+        }
+      }
 }
 
 // ---- the meter
