@@ -68,15 +68,17 @@ bool cublas_matmul(const MatmulShape& s, const MatmulArgs<T>& args, bool tf32) n
   constexpr cudaDataType type = wide ? CUDA_R_64F : CUDA_R_32F;
   const int compute = wide ? compute_64f : tf32 ? compute_fast_tf32 : compute_32f;
   const T alpha = T(s.alpha), beta = T(s.beta);
-  return library().multiply(h, x.turn_b ? turned : as_it_is, x.turn_a ? turned : as_it_is, s.N,
-                            s.M, s.K, &alpha, args.b, type, x.b, s.b_batch, args.a, type, x.a,
-                            s.a_batch, &beta, args.c, type, s.c_row, s.c_batch, s.batch, compute,
+  return library().multiply(h, x.turn_b ? turned : as_it_is, x.turn_a ? turned : as_it_is, s.N, s.M,
+                            s.K, &alpha, args.b, type, x.b, s.b_batch, args.a, type, x.a, s.a_batch,
+                            &beta, args.c, type, s.c_row, s.c_batch, s.batch, compute,
                             any_algorithm) == success;
 }
 
 #else
 
-const char* cublas_missing() noexcept { return "the simulator has the library's own kernels alone"; }
+const char* cublas_missing() noexcept {
+  return "the simulator has the library's own kernels alone";
+}
 
 template <class T>
 bool cublas_matmul(const MatmulShape&, const MatmulArgs<T>&, bool) noexcept {

@@ -1,6 +1,6 @@
 // The matrix product of float16 and bfloat16 operands, for kernels that store them: by tensor cores
-// where the tiles are not thin, summed up in float, written as float. The shape, and all that is said
-// of it, is that of kernels/matmul.h.
+// where the tiles are not thin, summed up in float, written as float. The shape, and all that is
+// said of it, is that of kernels/matmul.h.
 //
 //   matmul_half<Float16>(shape, {.a = a, .b = b, .c = c, .scratch = scratch});
 #pragma once

@@ -61,7 +61,7 @@ __device__ __forceinline__ void put(Out* c, const Sum* values, std::int64_t left
 }
 
 template <class Tile, class Out>
-__global__ void __launch_bounds__(Tile::threads)
+__global__ void __launch_bounds__(Tile::threads, Tile::resident)
     product_kernel(ProductCall<typename Tile::Storage, Out> p) {
   SHARED(typename Tile::Shared, shared);
   const TilePlace at = place_of(p);

@@ -28,7 +28,7 @@ struct TensorTile {
   using Storage = Storage_;
   using Sum = float;
   static constexpr int rows = rows_, columns = columns_, depth = depth_;
-  static constexpr int threads = 32 * warp_rows * warp_columns, pack = 4;
+  static constexpr int threads = 32 * warp_rows * warp_columns, pack = 4, resident = 1;
   static constexpr int down = rows / warp_rows / 16, across = columns / warp_columns / 16;
   static constexpr const char* name = "matmul_tensor";
   using Shared = TileBuffers<Storage, rows, columns, depth>;

@@ -84,7 +84,7 @@ __device__ __forceinline__ void copy_operand_as(Storage* to, const TileOperand<S
   constexpr int n = how == TileCopy::packs ? lanes_of<Storage> : 1, across = extent / n;
   constexpr int sector = 32 / int(sizeof(Storage)), row = extent + tile_padding<Storage>;
   constexpr int along_k = how == TileCopy::one_k || across < 8 ? sector : 1;  // spreads over banks
-#pragma unroll 4  // not all of them: each would keep an address
+#pragma unroll 2  // not all of them: each would keep an address
   for (int e = int(threadIdx.x); e < across * depth; e += threads) {
     const int i = e / along_k % across * n;
     const int d = e / (along_k * across) * along_k + e % along_k;
@@ -127,6 +127,8 @@ struct ProductTile {
   static constexpr int thread_rows = rows / sub_rows, thread_columns = columns / sub_columns;
   static constexpr int threads = thread_rows * thread_columns;
   static constexpr int pack = lanes_of<Sum>;
+  // Blocks that a multiprocessor is to hold at once, which bounds the registers of a thread.
+  static constexpr int resident = sizeof(Sum) == 4 && threads == 256 ? 2 : 1;
   static constexpr const char* name = "matmul";
   using Shared = TileBuffers<Storage, rows, columns, depth>;
   struct Sums {

@@ -1,5 +1,5 @@
-// Whether a device can multiply as core/matmul_options.h says. The kernel itself cannot throw: where
-// cuBLAS is chosen and not there, it multiplies with the library's own kernels.
+// Whether a device can multiply as core/matmul_options.h says. The kernel itself cannot throw:
+// where cuBLAS is chosen and not there, it multiplies with the library's own kernels.
 #pragma once
 
 #include "core/matmul_options.h"
