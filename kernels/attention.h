@@ -36,7 +36,8 @@ struct AttentionShape {
   std::int64_t key_size, value_size;     // D, Dv
   AttentionScore score = AttentionScore::dot;
   double scale = 1;
-  bool causal = false;                          // query i may attend to keys 0..i only
+  bool causal = false;  // query i may attend to keys 0..i only
+  // On a GPU in memory of the device.
   const std::int64_t* key_lengths = nullptr;    // [B], each in 0..Tk; null: all of them
   const std::int64_t* query_lengths = nullptr;  // [B], each in 0..Tq; null: all of them
   // Strides of the masks along [B,Hq,Tq,Tk]; 0 where a mask is broadcast.
