@@ -1,5 +1,6 @@
 // Matrix products: matmul with broadcast leading axes, and the affine map of a layer.
 #include "kernels/matmul.h"
+#include "kernels/matmul_backend.h"
 
 #include "autograd/operands.h"
 #include "kernels/copy.h"
@@ -47,6 +48,14 @@ MatmulShape kernel_shape(const Tensor& a, const Tensor& b, const Shape& out) {
   return shape;
 }
 
+// Throws Error where the device cannot multiply as matmul_options() says; a kernel cannot.
+void require_backend(Device device) {
+  switch (device.kind) {
+    UNROLL_GPU_CASES(device, require_matmul_backend())
+    default: break;
+  }
+}
+
 // c = a b, every product of the batch; c is fresh and contiguous.
 template <class T>
 void run(const Tensor& a, const Tensor& b, Tensor& c) {
@@ -55,6 +64,7 @@ void run(const Tensor& a, const Tensor& b, Tensor& c) {
   const std::int64_t inner = out.rank() > 2 ? out[-3] : 1;
   const std::int64_t each = out[-2] * out[-1];
   const std::int64_t products = each ? out.numel() / each : 0;
+  require_backend(a.device());
   const Scratch scratch(a.device(), UNROLL_VALUE_ON_DEVICE(a.device(), matmul_scratch<T>(shape)));
   T* to = c.mutable_data<T>();
   for (std::int64_t i = 0; i < products; i += inner) {
@@ -143,6 +153,7 @@ void run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tenso
                           .b_col = weight.strides()[0],
                           .c_row = O,
                           .beta = bias ? 1.0 : 0.0};
+  require_backend(x.device());
   const Scratch scratch(x.device(), UNROLL_VALUE_ON_DEVICE(x.device(), matmul_scratch<T>(shape)));
   UNROLL_ON_DEVICE(x.device(), matmul<T>(shape, {x.data<T>(), weight.data<T>(), y.mutable_data<T>(),
                                                  scratch.data()}));
