@@ -84,7 +84,10 @@ void check_options(const char* op, const Operands& x, const AttentionOptions& op
   if (!(options.dropout.p >= 0 && options.dropout.p <= 1))
     fail(op, "dropout of " + std::to_string(options.dropout.p) + ": it must be in 0..1");
   if (x.bias) require_alike(op, x.q, x.bias);
-  if (const Tensor& attend = options.mask.attend; attend && attend.dtype() != Dtype::boolean)
+  const Tensor& attend = options.mask.attend;
+  if (!attend) return;
+  require_together(op, x.q, attend);
+  if (attend.dtype() != Dtype::boolean)
     fail(op, std::string("mask.attend is ") + name(attend.dtype()) +
                  ": it must be bool; numbers to be added go into mask.bias");
 }

@@ -52,8 +52,7 @@ Targets checked_targets(const char* op, const Tensor& x, const Tensor& target,
                  ", not " + to_string(rows_shape(x)));
   if (target.dtype() != Dtype::int64)
     fail(op, std::string("target is ") + name(target.dtype()) + ", not int64");
-  if (!(target.device() == x.device()))
-    fail(op, "x is on " + name(x.device()) + " and target on " + name(target.device()));
+  require_together(op, x, target);
   const std::int64_t R = target.numel();
   const auto on_host = [](const Tensor& any) {
     return contiguous_copy(on_device(any, Device::cpu()));

@@ -180,6 +180,7 @@ struct WhereRule {
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   require_alike("where", a, b);
   require_defined("where", condition);
+  require_together("where", a, condition);
   if (condition.dtype() != Dtype::boolean) fail("where", "the condition must be bool");
   const Shape out =
       broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));

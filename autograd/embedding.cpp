@@ -18,7 +18,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index,
   require_real(op, weight);
   if (weight.rank() != 2) fail(op, "weight is " + to_string(weight.shape()) + ", not [V,E]");
   const std::int64_t V = weight.shape()[0];
-  require_indices(op, index, V);
+  require_indices(op, weight, index, V);
   const std::int64_t padding = padding_idx.value_or(0) + (padding_idx.value_or(0) < 0 ? V : 0);
   if (padding_idx && (padding < 0 || padding >= V))
     fail(op, "padding_idx " + std::to_string(*padding_idx) + " is out of range for weight " +

@@ -93,8 +93,10 @@ Tensor recorded(const Tensor& x, Tensor y, const Tensor& index, int axis, std::i
 
 }  // namespace
 
-void detail::require_indices(const char* op, const Tensor& index, std::int64_t size) {
+void detail::require_indices(const char* op, const Tensor& x, const Tensor& index,
+                             std::int64_t size) {
   require_defined(op, index);
+  require_together(op, x, index);
   if (index.dtype() != Dtype::int64) fail(op, "indices must be int64");
   const Tensor dense = contiguous_copy(index);
   const IndexRange range{dense.numel(), size};
@@ -108,7 +110,7 @@ void detail::require_indices(const char* op, const Tensor& index, std::int64_t s
 Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
   require_defined("index_select", x);
   axis = normal_axis("index_select", axis, x.rank()) - x.rank();
-  require_indices("index_select", index, x.shape()[axis]);
+  require_indices("index_select", x, index, x.shape()[axis]);
   if (index.rank() != 1) fail("index_select", "index must be [m], not " + to_string(index.shape()));
   const Tensor source = contiguous(x), dense = contiguous_copy(index);
   Shape shape = x.shape();
@@ -124,7 +126,7 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
 Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size) {
   require_real("index_add", x);
   axis = normal_axis("index_add", axis, x.rank()) - x.rank();
-  require_indices("index_add", index, size);
+  require_indices("index_add", x, index, size);
   if (!(index.shape() == Shape{x.shape()[axis]}))
     fail("index_add", "index is " + to_string(index.shape()) + " for axis " + std::to_string(axis) +
                           " of x " + to_string(x.shape()));
@@ -141,7 +143,7 @@ Tensor index_add(const Tensor& x, int axis, const Tensor& index, std::int64_t si
 Tensor gather(const Tensor& x, int axis, const Tensor& index) {
   require_defined("gather", x);
   axis = normal_axis("gather", axis, x.rank()) - x.rank();
-  require_indices("gather", index, x.shape()[axis]);
+  require_indices("gather", x, index, x.shape()[axis]);
   Shape shape = x.shape();
   if (index.rank() == x.rank()) shape[axis] = index.shape()[axis];
   if (!(index.shape() == shape))
@@ -158,7 +160,7 @@ Tensor gather(const Tensor& x, int axis, const Tensor& index) {
 Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, std::int64_t size) {
   require_real("scatter_add", x);
   axis = normal_axis("scatter_add", axis, x.rank()) - x.rank();
-  require_indices("scatter_add", index, size);
+  require_indices("scatter_add", x, index, size);
   if (!(index.shape() == x.shape()))
     fail("scatter_add",
          "index is " + to_string(index.shape()) + " but x is " + to_string(x.shape()));

@@ -50,6 +50,13 @@ inline void require_real(const char* op, const Tensor& x) {
                  "; convert with to()");
 }
 
+/// On one device.
+inline void require_together(const char* op, const Tensor& a, const Tensor& b) {
+  if (!(a.device() == b.device()))
+    fail(op, "operands are on " + name(a.device()) + " and " + name(b.device()) +
+                 "; move one with to()");
+}
+
 /// Same dtype and device.
 inline void require_alike(const char* op, const Tensor& a, const Tensor& b) {
   require_defined(op, a);
@@ -57,8 +64,7 @@ inline void require_alike(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype())
     fail(op, std::string("operands are ") + name(a.dtype()) + " and " + name(b.dtype()) +
                  "; convert with to()");
-  if (!(a.device() == b.device()))
-    fail(op, "operands are on " + name(a.device()) + " and " + name(b.device()));
+  require_together(op, a, b);
 }
 
 /// The iteration space of `out` and inputs that broadcast to it.
@@ -132,8 +138,9 @@ inline Tensor distinct(const Tensor& x) { return x ? reshape(x, x.shape()) : x; 
 /// A loss per element, reduced.
 Tensor reduced(const Tensor& loss, Reduction reduction);
 
-/// Throws Error unless index is int64 with 0 <= index < size, naming the first that is not.
-void require_indices(const char* op, const Tensor& index, std::int64_t size);
+/// Throws Error unless index is int64, on the device of x, with 0 <= index < size, naming the first
+/// that is not.
+void require_indices(const char* op, const Tensor& x, const Tensor& index, std::int64_t size);
 
 /// Scratch memory of a kernel, given back at the end of the scope.
 class Scratch {

@@ -10,7 +10,7 @@
 
 #include "core/philox.h"
 #include "kernels/attention.h"
-#include "kernels/counts_simd.h"
+#include "kernels/counts.h"
 #include "kernels/parallel_loop.h"
 #include "kernels/product.h"
 #include "kernels/softmax_row_simd.h"

@@ -5,7 +5,7 @@
 //   pack_a(a, row, col, depth, rows, to);                          // strips of tile_rows rows
 #pragma once
 
-#include "kernels/counts_simd.h"
+#include "kernels/counts.h"
 #include "kernels/transpose_tile_simd.h"
 #include "kernels/vector_loop_simd.h"
 

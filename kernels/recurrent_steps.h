@@ -37,7 +37,7 @@
 #include <cstdint>
 
 #include "core/host_device.h"
-#include "kernels/counts_simd.h"
+#include "kernels/counts.h"
 #include "kernels/recurrent.h"
 #include "kernels/rnn.h"
 

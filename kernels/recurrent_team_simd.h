@@ -20,7 +20,7 @@
 
 #include <cstdint>
 
-#include "kernels/counts_simd.h"
+#include "kernels/counts.h"
 
 #if defined(__SSE2__)
 #include <immintrin.h>

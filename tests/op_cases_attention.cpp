@@ -25,7 +25,7 @@ struct Row {
 // Query 1 may attend to nothing, the others to two keys of three.
 bool may_attend(std::int64_t i, std::int64_t j) { return i != 1 && (i + j) % 3 != 1; }
 
-AttentionOptions options_of(const Row& r, const Tensor& bias) {
+AttentionOptions options_of(const Row& r, const Tensor& bias, Device device) {
   AttentionOptions options{.causal = r.causal, .need_weights = r.weights};
   options.mask.bias = bias;
   if (r.attend) {
@@ -33,7 +33,7 @@ AttentionOptions options_of(const Row& r, const Tensor& bias) {
     bool* at = mask.mutable_data<bool>();
     for (std::int64_t i = 0; i < r.q[-2]; i++)
       for (std::int64_t j = 0; j < r.k[-2]; j++) *at++ = may_attend(i, j);
-    options.mask.attend = mask;
+    options.mask.attend = to(mask, device);
   }
   if (r.scale != 0) options.scale = r.scale;
   if (!r.keys.empty()) options.key_lengths = Lengths(r.keys);
@@ -98,7 +98,8 @@ OpCase case_of(const char* op, const Row& r, bool additive) {
   if (additive) c.inputs.push_back(normal({r.q[3]}));
   if (r.has_bias) c.inputs.push_back(normal(r.bias));
   c.f = [=](const Tensors& x) {
-    const AttentionOptions options = options_of(r, r.has_bias ? x[at_bias] : Tensor());
+    const AttentionOptions options =
+        options_of(r, r.has_bias ? x[at_bias] : Tensor(), x[0].device());
     return outputs_of(additive ? additive_attention(x[0], x[1], x[2], x[3], options)
                                : scaled_dot_product_attention(x[0], x[1], x[2], options));
   };
@@ -240,7 +241,7 @@ void add_time_first_rows(std::vector<OpCase>& cases) {
     c.inputs = {normal({2, 3, 2}, 0.7), normal({4, 3, 2}, 0.7), normal({4, 3, 3})};
     if (additive) c.inputs.push_back(normal({2}));
     c.f = [=](const Tensors& x) {
-      const AttentionOptions options = options_of(r, Tensor());
+      const AttentionOptions options = options_of(r, Tensor(), x[0].device());
       const AttentionOut out = additive ? bahdanau_attention(x[0], x[1], x[2], x[3], options)
                                         : luong_attention(x[0], x[1], x[2], options);
       return joined(Tensors{transpose(out.context, 0, 1), out.weights});

@@ -148,7 +148,8 @@ void add_cosines(std::vector<OpCase>& cases) {
                    .inputs = {normal(shape), normal(shape)},
                    .f =
                        [y](const Tensors& x) {
-                         return cosine_embedding_loss(x[0], x[1], y, -0.9, Reduction::none);
+                         return cosine_embedding_loss(x[0], x[1], to(y, x[0].device()), -0.9,
+                                                      Reduction::none);
                        },
                    .reference =
                        [](const Arrays& x) {

@@ -8,7 +8,9 @@
 #include <thread>
 #include <vector>
 
+#include "autograd/attention.h"
 #include "autograd/gradcheck.h"
+#include "autograd/losses.h"
 #include "autograd/ops.h"
 #include "autograd/optimizers.h"
 #include "autograd/parameters.h"
@@ -166,6 +168,22 @@ TEST_P(OnDevice, LengthsAreUploadedOnce) {
   device_memory::download(device(), all.data(), view.on_device, 9 * sizeof(std::int64_t));
   EXPECT_EQ(all, (std::vector<std::int64_t>{2, 0, 3, 2, 0, 1, 2, 2, 1}));
   EXPECT_EQ(Lengths{}.view("test", 3, 3, device()).on_device, nullptr);
+}
+
+// Tensors that are not operands of arithmetic too: a kernel would read the host's memory.
+TEST_P(OnDevice, OperandsOfAnotherDeviceAreRefused) {
+  const Tensor x = zeros({2, 3}, Dtype::float32, device());
+  const Tensor mask = zeros({2, 3}, Dtype::boolean), index = zeros({2}, Dtype::int64);
+  const Tensor q = zeros({1, 1, 2, 3}, Dtype::float32, device());
+  const AttentionOptions masked{.mask = {.attend = zeros({2, 2}, Dtype::boolean)}};
+  EXPECT_THROW(add(x, zeros({2, 3})), Error);
+  EXPECT_THROW(where(mask, x, x), Error);
+  EXPECT_THROW(index_select(x, 0, index), Error);
+  EXPECT_THROW(index_add(x, 0, index, 4), Error);
+  EXPECT_THROW(gather(x, 1, zeros({2, 1}, Dtype::int64)), Error);
+  EXPECT_THROW(embedding(x, index), Error);
+  EXPECT_THROW(cross_entropy(x, index), Error);
+  EXPECT_THROW(scaled_dot_product_attention(q, q, q, masked), Error);
 }
 
 TEST_P(OnDevice, ParametersMoveWithTheirHandles) {
