@@ -95,6 +95,13 @@ double scale_of(const Operands& x, const AttentionOptions& options) {
   return x.vector || D == 0 ? 1 : 1 / std::sqrt(static_cast<double>(D));
 }
 
+// Where the kernels of x's device read the lengths; null where all are full.
+const std::int64_t* lengths_at(const char* op, const Lengths& lengths, std::int64_t T,
+                               const Operands& x) {
+  const LengthsView view = lengths.view(op, T, x.q.shape()[0], x.q.device());
+  return view.on_device ? view.on_device : view.length;
+}
+
 AttentionShape checked_shape(const char* op, const Operands& x, const AttentionOptions& options) {
   check_operands(op, x);
   check_options(op, x, options);
@@ -110,8 +117,8 @@ AttentionShape checked_shape(const char* op, const Operands& x, const AttentionO
       .score = x.vector ? AttentionScore::additive : AttentionScore::dot,
       .scale = scale_of(x, options),
       .causal = options.causal,
-      .key_lengths = options.key_lengths.view(op, scores[3], scores[0]).length,
-      .query_lengths = options.query_lengths.view(op, scores[2], scores[0]).length,
+      .key_lengths = lengths_at(op, options.key_lengths, scores[3], x),
+      .query_lengths = lengths_at(op, options.query_lengths, scores[2], x),
       .drop = options.dropout.p,
       .seed = options.dropout.seed,
       .stream = options.dropout.stream,
@@ -187,9 +194,10 @@ struct AttentionRule {
     place(3, args.dvector, args.beta_vector);
     place(4, args.dbias, args.beta_bias);
     const AttentionShape space = shape(any.rank() > 4 ? any.shape()[0] : 1);
-    const Scratch scratch(cpu::attention_scratch<T>(space));
+    const Device device = in.q.device();
+    const Scratch scratch(device, UNROLL_VALUE_ON_DEVICE(device, attention_scratch<T>(space)));
     args.scratch = scratch.data();
-    UNROLL_ON_DEVICE(in.q.device(), attention_pull<T>(space, args));
+    UNROLL_ON_DEVICE(device, attention_pull<T>(space, args));
     for (int i = 0; i < Operands::count; i++)
       if (results[i]) s.add(i, results[i]);
   }
@@ -207,11 +215,12 @@ struct AttentionRule {
     const auto directed = [&](const Tensor& like) {
       Shape full = like.shape();
       if (lead) full.insert(0, K);
-      return empty(full, like.dtype());
+      return empty(full, like.dtype(), like.device());
     };
     Tensor tout = directed(out), tweights = weights ? directed(weights) : Tensor();
     const AttentionShape space = shape(K);
-    const Scratch scratch(cpu::attention_scratch<T>(space));
+    const Device device = in.q.device();
+    const Scratch scratch(device, UNROLL_VALUE_ON_DEVICE(device, attention_scratch<T>(space)));
     const AttentionPush<T> args{.in = inputs_of<T>(in, options.mask.attend),
                                 .out = out.data<T>(),
                                 .stats = stats.data<T>(),
@@ -224,7 +233,7 @@ struct AttentionRule {
                                 .tout = tout.mutable_data<T>(),
                                 .tweights = tweights ? tweights.mutable_data<T>() : nullptr,
                                 .scratch = scratch.data()};
-    UNROLL_ON_DEVICE(in.q.device(), attention_push<T>(space, args));
+    UNROLL_ON_DEVICE(device, attention_push<T>(space, args));
     s.set(0, tout);
     if (weights) s.set(1, tweights);
   }
@@ -273,19 +282,20 @@ AttentionOut attend(const char* op, Operands x, const AttentionOptions& options)
     if (x[i]) x[i] = contiguous(x[i]);
   while (x.bias && x.bias.rank() < 4) x.bias = unsqueeze(x.bias, 0);
   const Dtype dtype = x.q.dtype();
+  const Device device = x.q.device();
   AttentionOut out;
-  out.context = empty({shape.batch, shape.heads, shape.queries, shape.value_size}, dtype);
-  if (options.need_weights) out.weights = empty(scores_of(x), dtype);
-  Tensor stats = empty({2, shape.batch, shape.heads, shape.queries}, dtype);
+  out.context = empty({shape.batch, shape.heads, shape.queries, shape.value_size}, dtype, device);
+  if (options.need_weights) out.weights = empty(scores_of(x), dtype, device);
+  Tensor stats = empty({2, shape.batch, shape.heads, shape.queries}, dtype, device);
   with_real(dtype, [&](auto type) {
     using T = decltype(type);
-    const Scratch scratch(cpu::attention_scratch<T>(shape));
+    const Scratch scratch(device, UNROLL_VALUE_ON_DEVICE(device, attention_scratch<T>(shape)));
     const AttentionArgs<T> args{.in = inputs_of<T>(x, options.mask.attend),
                                 .out = out.context.mutable_data<T>(),
                                 .stats = stats.mutable_data<T>(),
                                 .weights = out.weights ? out.weights.mutable_data<T>() : nullptr,
                                 .scratch = scratch.data()};
-    UNROLL_ON_DEVICE(x.q.device(), attention<T>(shape, args));
+    UNROLL_ON_DEVICE(device, attention<T>(shape, args));
   });
   if (!is_recording()) return out;
   AttentionOptions kept = options;
@@ -301,15 +311,16 @@ AttentionOut attend(const char* op, Operands x, const AttentionOptions& options)
 // ---- the twin
 
 // bool [N,1,T,1]: true at the valid steps.
-Tensor steps_mask(const Lengths& lengths, std::int64_t T, std::int64_t N) {
-  return view::unsqueeze(view::permute(length_mask(lengths, T, N), {1, 2, 0}), -1);
+Tensor steps_mask(const Lengths& lengths, std::int64_t T, const Tensor& x) {
+  const Tensor mask = length_mask(lengths, T, x.shape()[0], x.device());
+  return view::unsqueeze(view::permute(mask, {1, 2, 0}), -1);
 }
 
 // x [B,H,T,*] with its padding replaced by zeros: padding must not even be multiplied by zero.
 Tensor without_padding(const Tensor& x, const Lengths& lengths) {
   if (!lengths) return x;
-  const Tensor mask = steps_mask(lengths, x.shape()[2], x.shape()[0]);
-  return where(mask, x, scalar(0, x.dtype()));
+  const Tensor mask = steps_mask(lengths, x.shape()[2], x);
+  return where(mask, x, number_like(x, 0));
 }
 
 // Each key head once for every query head that reads it.
@@ -320,18 +331,22 @@ Tensor repeated(const Tensor& x, std::int64_t heads) {
                  {s[0], heads, s[2], s[3]});
 }
 
+Tensor places(std::int64_t count, const Tensor& x) {
+  return arange(count, Dtype::int64, 0, 1, x.device());
+}
+
 // All masks of keys, each of which broadcasts to the scores.
 Tensors masks_of(const Operands& x, const AttentionOptions& options) {
   const Shape scores = scores_of(x);
   Tensors masks;
   if (options.key_lengths)
-    masks.push_back(view::transpose(steps_mask(options.key_lengths, scores[3], scores[0]), -1, -2));
+    masks.push_back(view::transpose(steps_mask(options.key_lengths, scores[3], x.q), -1, -2));
   if (options.mask.attend) masks.push_back(options.mask.attend);
   if (options.causal)
-    masks.push_back(
-        ge(view::unsqueeze(arange(scores[2]), -1), view::unsqueeze(arange(scores[3]), 0)));
+    masks.push_back(ge(view::unsqueeze(places(scores[2], x.q), -1),
+                       view::unsqueeze(places(scores[3], x.q), 0)));
   if (x.bias)
-    masks.push_back(ne(x.bias, scalar(-std::numeric_limits<double>::infinity(), x.bias.dtype())));
+    masks.push_back(ne(x.bias, number_like(x.bias, -std::numeric_limits<double>::infinity())));
   return masks;
 }
 
@@ -342,12 +357,12 @@ Tensor raw_scores(const Operands& x, double scale) {
 }
 
 // 0 or 1 / (1 - p) for each weight.
-Tensor keep_of(const AttentionDropout& dropout, const Shape& scores, Dtype dtype) {
+Tensor keep_of(const AttentionDropout& dropout, const Shape& scores, const Tensor& like) {
   Random random(dropout.seed, dropout.stream);
   random.set_counter(dropout.counter);
-  const Tensor u = random.uniform(scores, 0, 1, Dtype::float64);
+  const Tensor u = random.uniform(scores, 0, 1, Dtype::float64, like.device());
   const double kept = dropout.p < 1 ? 1 / (1 - dropout.p) : 0;
-  return where(ge(u, scalar(dropout.p, Dtype::float64)), scalar(kept, dtype), scalar(0, dtype));
+  return where(ge(u, number_like(u, dropout.p)), number_like(like, kept), number_like(like, 0));
 }
 
 // Time first with one head: [T,N,D] as [N,1,T,D], and back.
@@ -399,8 +414,7 @@ AttentionOut attention_twin(const Tensor& q, const Tensor& k, const Tensor& v, c
   Operands x{q, k, v, vector, options.mask.bias};
   checked_shape("attention_twin", x, options);
   const Shape scores = scores_of(x);
-  const Dtype dtype = q.dtype();
-  const Tensor zero = scalar(0, dtype), low = scalar(-1e30, dtype);
+  const Tensor zero = number_like(q, 0), low = number_like(q, -1e30);
   x.q = without_padding(q, options.query_lengths);
   x.k = repeated(without_padding(k, options.key_lengths), scores[1]);
   x.v = repeated(without_padding(v, options.key_lengths), scores[1]);
@@ -412,7 +426,7 @@ AttentionOut attention_twin(const Tensor& q, const Tensor& k, const Tensor& v, c
   for (const Tensor& mask : masks) score = where(mask, score, low);
   Tensor weights = softmax(score, -1);
   for (const Tensor& mask : masks) weights = where(mask, weights, zero);
-  if (options.dropout.p > 0) weights = mul(weights, keep_of(options.dropout, scores, dtype));
+  if (options.dropout.p > 0) weights = mul(weights, keep_of(options.dropout, scores, q));
   weights = without_padding(weights, options.query_lengths);
   // The cotangent of padding may hold anything, too.
   return {without_padding(matmul(weights, x.v), options.query_lengths), weights};

@@ -97,7 +97,7 @@ Tensor finish(const Tensor& loss, const Tensor& target, const Targets& t, Reduct
 // -w_t x_t of each row of log-probabilities.
 Tensor picked(const Tensor& logp, const Targets& t) {
   const Tensor x_t = squeeze(gather(logp, -1, view::unsqueeze(t.inside, -1)), -1);
-  return where(t.valid, neg(x_t * t.weight), scalar(0, logp.dtype()));
+  return where(t.valid, neg(x_t * t.weight), number_like(logp, 0));
 }
 
 // The twin for rows x [R,C].
@@ -107,7 +107,7 @@ Tensor rows_twin(const Tensor& x, const Targets& t, const Tensor& weight, double
   if (smoothing == 0) return sharp;
   const double C = static_cast<double>(x.shape()[-1]);
   const Tensor spread = neg(sum(weight ? logp * weight : logp, -1));
-  const Tensor flat = where(t.valid, spread, scalar(0, x.dtype()));
+  const Tensor flat = where(t.valid, spread, number_like(x, 0));
   return mul(sharp, 1 - smoothing) + mul(flat, smoothing / C);
 }
 

@@ -84,13 +84,13 @@ struct BinaryRule {
   }
   // log a, but 0 where z is 0 so that 0^b with b > 0 has derivative 0, not NaN.
   Tensor log_base() const {
-    const Tensor zero = scalar(0, a.dtype());
+    const Tensor zero = number_like(a, 0);
     return where(eq(z, zero), zero, log(safe_base()));
   }
   // a, but 1 where a and b are 0: both derivatives of 0^0 are 0, as in PyTorch.
   Tensor safe_base() const {
-    const Tensor zero = scalar(0, a.dtype());
-    return where(eq(a, zero), where(eq(b, zero), scalar(1, a.dtype()), a), a);
+    const Tensor zero = number_like(a, 0);
+    return where(eq(a, zero), where(eq(b, zero), number_like(a, 1), a), a);
   }
 
   void pull(Pullback& s) const {
@@ -163,13 +163,13 @@ struct WhereRule {
 
   void pull(Pullback& s) const {
     const Tensor& d = s.cotangent();
-    const Tensor zero = scalar(0, d.dtype());
+    const Tensor zero = number_like(d, 0);
     if (s.wants(1)) s.add(1, fit(where(condition, d, zero), a_shape, out));
     if (s.wants(2)) s.add(2, fit(where(condition, zero, d), b_shape, out));
   }
   void push(Pushforward& s) const {
     const Tensor &da = s.tangent(1), &db = s.tangent(2);
-    const Tensor zero = scalar(0, (da ? da : db).dtype());
+    const Tensor zero = number_like(da ? da : db, 0);
     s.set(0, where(condition, da ? spread(da, a_shape, out) : zero,
                    db ? spread(db, b_shape, out) : zero));
   }

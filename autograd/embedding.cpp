@@ -28,7 +28,8 @@ Tensor embedding(const Tensor& weight, const Tensor& index,
   const Tensor flat = view::reshape(contiguous_copy(index), {index.numel()});
   Tensor rows = index_select(weight, 0, flat);
   if (padding_idx && is_recording()) {
-    const Tensor padded = eq(flat, full({1}, static_cast<double>(padding), Dtype::int64));
+    const Tensor padded =
+        eq(flat, full({1}, static_cast<double>(padding), Dtype::int64, flat.device()));
     rows = where(view::unsqueeze(padded, -1), constant(rows), rows);
   }
   return reshape(rows, shape);

@@ -97,11 +97,12 @@ void detail::require_indices(const char* op, const Tensor& index, std::int64_t s
   require_defined(op, index);
   if (index.dtype() != Dtype::int64) fail(op, "indices must be int64");
   const Tensor dense = contiguous_copy(index);
-  const std::int64_t* data = dense.data<std::int64_t>();
-  const std::int64_t bad = cpu::first_bad_index({dense.numel(), size}, {data});
+  const IndexRange range{dense.numel(), size};
+  const IndexArgs args{dense.data<std::int64_t>()};
+  const std::int64_t bad = UNROLL_VALUE_ON_DEVICE(dense.device(), first_bad_index(range, args));
   if (bad >= 0)
-    fail(op,
-         "index " + std::to_string(data[bad]) + " is out of range 0.." + std::to_string(size - 1));
+    fail(op, "index " + std::to_string(to_vector<std::int64_t>(dense)[bad]) +
+                 " is out of range 0.." + std::to_string(size - 1));
 }
 
 Tensor index_select(const Tensor& x, int axis, const Tensor& index) {

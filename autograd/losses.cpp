@@ -27,14 +27,14 @@ Tensor huber(const Tensor& d, double delta) {
 
 // max(log x, -100), with derivative 0 instead of an infinite one where it is cut.
 Tensor bounded_log(const Tensor& x) {
-  const Tensor one = scalar(1, x.dtype()), low = scalar(-100, x.dtype());
-  const Tensor inside = gt(x, scalar(std::exp(-100.0), x.dtype()));
+  const Tensor one = number_like(x, 1), low = number_like(x, -100);
+  const Tensor inside = gt(x, number_like(x, std::exp(-100.0)));
   return where(inside, log(where(inside, x, one)), low);
 }
 
 void require_probabilities(const char* op, const Tensor& x) {
   require_real(op, x);
-  const Tensor dense = contiguous_copy(x);
+  const Tensor dense = contiguous_copy(on_device(x, Device::cpu()));
   with_real(x.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* at = dense.data<T>();
@@ -103,7 +103,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
 Tensor kl_div(const Tensor& x, const Tensor& target, bool log_target, Reduction reduction) {
   require_same_shape("kl_div", x, target);
   if (log_target) return reduced(exp(target) * (target - x), reduction);
-  const Tensor zero = scalar(0, x.dtype()), one = scalar(1, x.dtype());
+  const Tensor zero = number_like(x, 0), one = number_like(x, 1);
   const Tensor logarithm = log(where(gt(target, zero), target, one));
   return reduced(target * (logarithm - x), reduction);
 }
@@ -128,19 +128,19 @@ Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, 
       (y.rank() == 1 && y.shape()[0] != a.shape()[0]))
     fail(op, "a is " + to_string(a.shape()) + " and y is " + to_string(y.shape()) +
                  ": they must be [N,D] and [N], or [D] and []");
-  const Tensor similar = eq(y, scalar(1, y.dtype()));
+  const Tensor similar = eq(y, number_like(y, 1));
   const Tensor cosine = cosine_similarity(a, b);
   return reduced(where(similar, 1 - cosine, relu(cosine - margin)), reduction);
 }
 
-Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N) {
+Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N, Device device) {
   Tensor mask = ones({T, N, 1}, Dtype::boolean);
-  if (!lengths) return mask;
+  if (!lengths) return on_device(mask, device);
   const LengthsView view = lengths.view("length_mask", T, N);
   bool* at = mask.mutable_data<bool>();
   for (std::int64_t t = 0; t < T; t++)
     for (std::int64_t n = 0; n < N; n++) *at++ = t < view.length[n];
-  return mask;
+  return on_device(mask, device);
 }
 
 Tensor masked_mse(const Tensor& x, const Tensor& target, const Lengths& lengths) {
@@ -148,9 +148,9 @@ Tensor masked_mse(const Tensor& x, const Tensor& target, const Lengths& lengths)
   if (x.rank() != 3) fail("masked_mse", "x is " + to_string(x.shape()) + ", not [T,N,C]");
   if (!lengths) return mse_loss(x, target);
   const std::int64_t count = lengths.total() * x.shape()[2];
-  const Tensor mask = length_mask(lengths, x.shape()[0], x.shape()[1]);
+  const Tensor mask = length_mask(lengths, x.shape()[0], x.shape()[1], x.device());
   if (count == 0) fail("masked_mse", "no step is valid");
-  const Tensor error = where(mask, x - target, scalar(0, x.dtype()));
+  const Tensor error = where(mask, x - target, number_like(x, 0));
   return mul(sum(square(error)), 1.0 / static_cast<double>(count));
 }
 

@@ -70,6 +70,6 @@ Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, 
 /// read. Throws Error when no step is valid.
 Tensor masked_mse(const Tensor& x, const Tensor& target, const Lengths& lengths);
 /// bool [T,N,1]: true at the valid steps.
-Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N);
+Tensor length_mask(const Lengths& lengths, std::int64_t T, std::int64_t N, Device device = {});
 
 }  // namespace unroll

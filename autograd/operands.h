@@ -7,16 +7,31 @@
 
 #include "autograd/ops.h"
 #include "autograd/record.h"
+#include "core/device_memory.h"
 #include "core/memory.h"
 #include "core/view.h"
 #include "kernels/strided.h"
 
-// One switch on the device: calls the kernel of the tensors' backend.
-#define UNROLL_ON_DEVICE(device, ...)                     \
-  switch ((device).kind) {                                \
-    case DeviceKind::cpu: cpu::__VA_ARGS__; break;        \
-    default: require_built_in("kernel", (device)); break; \
-  }
+// One switch on the device: calls the kernel of the tensors' backend. Throws Error, naming it,
+// where it could not be launched.
+#define UNROLL_ON_DEVICE(device, ...)                      \
+  switch ((device).kind) {                                 \
+    case DeviceKind::cpu:                                  \
+      cpu::__VA_ARGS__;                                    \
+      break;                                               \
+      UNROLL_GPU_CASES(device, __VA_ARGS__)                \
+    default: require_available("kernel", (device)); break; \
+  }                                                        \
+  if (!(device).is_cpu()) device_memory::require_launched(#__VA_ARGS__, (device))
+
+// The same of a function with a value.
+#define UNROLL_VALUE_ON_DEVICE(device, ...)   \
+  [&] {                                       \
+    switch ((device).kind) {                  \
+      UNROLL_GPU_RETURNS(device, __VA_ARGS__) \
+      default: return cpu::__VA_ARGS__;       \
+    }                                         \
+  }()
 
 namespace unroll::detail {
 
@@ -123,17 +138,30 @@ void require_indices(const char* op, const Tensor& index, std::int64_t size);
 /// Scratch memory of a kernel, given back at the end of the scope.
 class Scratch {
  public:
-  explicit Scratch(std::size_t bytes)
-      : bytes_(bytes), data_(bytes ? memory::allocate(bytes) : nullptr) {}
-  ~Scratch() { memory::deallocate(data_, bytes_); }
+  Scratch(Device device, std::size_t bytes) : device_(device), bytes_(bytes) {
+    if (bytes)
+      data_ = device.is_cpu() ? memory::allocate(bytes) : device_memory::allocate(device, bytes);
+  }
+  ~Scratch() {
+    if (device_.is_cpu())
+      memory::deallocate(data_, bytes_);
+    else
+      device_memory::deallocate(device_, data_);
+  }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   void* data() const noexcept { return data_; }
 
  private:
+  Device device_;
   std::size_t bytes_;
-  void* data_;
+  void* data_ = nullptr;
 };
+
+/// A number that meets the elements of x in an op: of its type, on its device.
+inline Tensor number_like(const Tensor& x, double value) {
+  return scalar(value, x.dtype(), x.device());
+}
 
 /// Element pointer of an optional tensor.
 template <class Real>

@@ -192,6 +192,8 @@ Tensor contiguous(const Tensor& x);
 /// Conversion; differentiable between float32 and float64, a constant else. The only op that takes
 /// and gives float16 and bfloat16.
 Tensor to(const Tensor& x, Dtype dtype);
+/// A copy on another device; x itself where it lies there. Cotangents and tangents move too.
+Tensor to(const Tensor& x, Device device);
 Tensor flip(const Tensor& x, int axis);
 Tensor cat(const Tensors& xs, int axis);
 Tensor stack(const Tensors& xs, int axis);

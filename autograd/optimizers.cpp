@@ -49,7 +49,8 @@ Optimizer<Options>::Optimizer(Parameters& parameters, Options options,
   slots_ = Tensors(slot_count<Options>);
   for (std::size_t slot = 0; slot < slots_.size(); slot++)
     for (const Options& o : options_)
-      if (!slots_[slot] && R::needs(o, slot)) slots_[slot] = zeros({size_}, parameters.dtype());
+      if (!slots_[slot] && R::needs(o, slot))
+        slots_[slot] = zeros({size_}, parameters.dtype(), parameters.device());
   if constexpr (requires { R::start(options); })
     for (const Range& range : ranges_) {
       Tensor part = view::slice(slots_[0], 0, range.begin, range.begin + range.count);
@@ -163,7 +164,8 @@ double gradient_norm(const Parameters& parameters) {
   const FlatShape shape{.count = parameters.size()};
   return with_real(parameters.dtype(), [&](auto type) {
     using T = decltype(type);
-    return std::sqrt(cpu::sum_of_squares<T>(shape, {parameters.gradients().data<T>()}));
+    const FlatArgs<T> args{parameters.gradients().data<T>()};
+    return std::sqrt(UNROLL_VALUE_ON_DEVICE(parameters.device(), sum_of_squares<T>(shape, args)));
   });
 }
 

@@ -21,10 +21,10 @@ std::int64_t source_of(std::int64_t i, std::int64_t size, Pad mode) {
 
 Tensor pad_by_index(const Tensor& x, const PadAxis& by, Pad mode) {
   const std::int64_t size = x.shape()[by.axis];
-  Tensor index = empty({by.before + size + by.after}, Dtype::int64, x.device());
+  Tensor index = empty({by.before + size + by.after}, Dtype::int64);
   std::int64_t* to = index.mutable_data<std::int64_t>();
   for (std::int64_t i = -by.before; i < size + by.after; i++) *to++ = source_of(i, size, mode);
-  return index_select(x, by.axis, index);
+  return index_select(x, by.axis, on_device(index, x.device()));
 }
 
 Tensor pad_by_value(const Tensor& x, const PadAxis& by, double value) {
@@ -52,11 +52,11 @@ Tensor triangle(const char* op, const Tensor& x, Keep keep) {
   require_defined(op, x);
   if (x.rank() < 2) fail(op, "x is " + to_string(x.shape()) + ", not [...,M,N]");
   const std::int64_t M = x.shape()[-2], N = x.shape()[-1];
-  Tensor mask = empty({M, N}, Dtype::boolean, x.device());
+  Tensor mask = empty({M, N}, Dtype::boolean);
   bool* to = mask.mutable_data<bool>();
   for (std::int64_t i = 0; i < M; i++)
     for (std::int64_t j = 0; j < N; j++) *to++ = keep(i, j);
-  return where(mask, x, scalar(0, x.dtype()));
+  return where(on_device(mask, x.device()), x, number_like(x, 0));
 }
 
 }  // namespace

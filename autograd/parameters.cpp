@@ -1,7 +1,6 @@
 #include "autograd/parameters.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/view.h"
 
@@ -14,6 +13,7 @@ void rebase(const Tensor& view, const Tensor& storage, std::int64_t offset) {
   const Tensor target = view::strided(storage, node->shape, node->strides, offset);
   std::swap(node->storage, target.node()->storage);
   std::swap(node->data, target.node()->data);
+  std::swap(node->device, target.node()->device);
 }
 
 Tensor flat_view(const Tensor& storage, std::int64_t size, std::int64_t offset = 0) {
@@ -22,20 +22,28 @@ Tensor flat_view(const Tensor& storage, std::int64_t size, std::int64_t offset =
 
 }  // namespace
 
-Parameters::Parameters(Dtype dtype) : dtype_(dtype) {
+Parameters::Parameters(Dtype dtype, Device device) : dtype_(dtype) {
   if (!is_real(dtype)) fail("parameters", "dtype must be float32 or float64");
-  flat_ = zeros({0}, dtype);
-  gradients_ = zeros({0}, dtype);
+  flat_ = zeros({0}, dtype, device);
+  gradients_ = zeros({0}, dtype, device);
 }
 
 void Parameters::reserve(std::int64_t size) {
-  if (size <= capacity_) return;
-  const std::int64_t capacity = std::max(size, 2 * capacity_);
-  Tensor larger[] = {zeros({capacity}, dtype_), zeros({capacity}, dtype_)};
+  if (size > capacity_) move(std::max(size, 2 * capacity_), device());
+}
+
+void Parameters::move_to(Device device) {
+  if (!(device == this->device())) move(capacity_, device);
+}
+
+// To buffers of another size or on another device.
+void Parameters::move(std::int64_t capacity, Device device) {
+  Tensor larger[] = {zeros({capacity}, dtype_, device), zeros({capacity}, dtype_, device)};
   Tensor* const flats[] = {&flat_, &gradients_};
   const Tensors* const views[] = {&tensors_, &gradient_views_};
   for (int i = 0; i < 2; i++) {
-    std::memcpy(larger[i].mutable_raw_data(), flats[i]->raw_data(), size_ * size_of(dtype_));
+    Tensor start = flat_view(larger[i], size_);
+    copy_into(start, *flats[i]);
     // The same values: what was recorded stays valid, and later changes still show.
     larger[i].node()->version = flats[i]->version();
     std::int64_t offset = 0;

@@ -19,8 +19,8 @@ namespace UNROLL_API unroll {
 /// Named tensors in one flat buffer, and their gradients in another.
 class Parameters {
  public:
-  /// Without parameters yet, of one type: float32 or float64.
-  explicit Parameters(Dtype dtype = Dtype::float32);
+  /// Without parameters yet, of one type, float32 or float64, and on one device.
+  explicit Parameters(Dtype dtype = Dtype::float32, Device device = {});
   Parameters(const Parameters&) = delete;
   Parameters& operator=(const Parameters&) = delete;
 
@@ -29,6 +29,7 @@ class Parameters {
 
   /// float32 or float64.
   Dtype dtype() const noexcept { return dtype_; }
+  Device device() const noexcept { return flat_.device(); }
   std::int64_t size() const noexcept { return size_; }  // P, all elements
   /// In the order in which they were added.
   const std::vector<std::string>& names() const noexcept { return names_; }
@@ -46,12 +47,17 @@ class Parameters {
   /// The gradients one by one, in the order of tensors().
   const Tensors& gradient_views() const noexcept { return gradient_views_; }
 
+  /// Moves all to a device; handles stay valid. Nothing may be recorded with them before and swept
+  /// after, and optimisers are made after it.
+  void move_to(Device device);
+
   /// Sets all gradients to zero: backward() adds to them.
   void zero_gradients();
 
  private:
   std::size_t index_of(const std::string& name) const;
   void reserve(std::int64_t size);
+  void move(std::int64_t capacity, Device device);
 
   Dtype dtype_;
   std::int64_t size_ = 0, capacity_ = 0;

@@ -72,6 +72,7 @@ class Pullback {
   friend class Tape;
   Pullback(detail::SweepTable& table, const detail::Record& record)
       : table_(table), record_(record) {}
+  Device device_of_cotangents() const;
   detail::SweepTable& table_;
   const detail::Record& record_;
 };

@@ -20,8 +20,8 @@ struct RecurrentCall {
   std::optional<PackedWeights> packed;
 
   template <class Real>
-  void take_scratch(std::int64_t size) {
-    scratch.emplace(static_cast<std::size_t>(size) * sizeof(Real));
+  void take_scratch(Device device, std::int64_t size) {
+    scratch.emplace(device, static_cast<std::size_t>(size) * sizeof(Real));
     args.scratch = static_cast<Real*>(scratch->data());
   }
 };

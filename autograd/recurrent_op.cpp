@@ -129,7 +129,7 @@ RecurrentShape recurrent_shape(const char* op, const RecurrentInputs& in, int ga
     else
       require_none_extra(op, run);
   }
-  return {.T = T, .N = N, .I = I, .H = H, .lengths = lengths.view(op, T, N)};
+  return {.T = T, .N = N, .I = I, .H = H, .lengths = lengths.view(op, T, N, in.x.device())};
 }
 
 Tensor states_from(const Tensor& first, const RecurrentShape& s, std::int64_t width, Dtype dtype,

@@ -34,8 +34,8 @@ namespace unroll::detail {
   template <class Real>                                                           \
   using Push = Stem##Pushforward<Real>;                                           \
   template <class Real>                                                           \
-  static RecurrentSizes sizes(const Shape& s) {                                   \
-    return cpu::stem##_sizes<Real>(s);                                            \
+  static RecurrentSizes sizes(Device device, const Shape& s) {                    \
+    return UNROLL_VALUE_ON_DEVICE(device, stem##_sizes<Real>(s));                 \
   }                                                                               \
   template <class Real>                                                           \
   static void forward(Device device, const Shape& s, const Forward<Real>& args) { \
@@ -246,7 +246,8 @@ struct RecurrentRule {
         continue;
       }
       set_states<Real>(r, calls[r].args);
-      calls[r].template take_scratch<Real>(Family::template sizes<Real>(calls[r].space).*scratch);
+      calls[r].template take_scratch<Real>(
+          in.x.device(), Family::template sizes<Real>(in.x.device(), calls[r].space).*scratch);
     }
     if (options.recompute) return;
     for_runs(in.runs, together, [&](int r) { kernel(calls[r]); });
@@ -256,7 +257,7 @@ struct RecurrentRule {
   template <class Real>
   bool side_by_side(std::int64_t K) const {
     return in.runs == 2 && !options.recompute &&
-           Family::template sizes<Real>(shape(0, K)).side_by_side;
+           Family::template sizes<Real>(in.x.device(), shape(0, K)).side_by_side;
   }
 
   template <class Real>
@@ -267,7 +268,8 @@ struct RecurrentRule {
     }
     const auto space = shape(0);
     const Tensor dx = dense(s.tangent(0));
-    Tensor dy = empty(directions({space.T, space.N, in.runs * width(0)}), in.x.dtype());
+    Tensor dy =
+        empty(directions({space.T, space.N, in.runs * width(0)}), in.x.dtype(), in.x.device());
     Call<typename Family::template Push<Real>> calls[2];
     Tensor v[2][RunInputs::count];
     for (int r = 0; r < in.runs; r++) {
@@ -303,10 +305,10 @@ struct RecurrentRule {
 
     args.dy = dy.mutable_data<Real>() + r * width(r);
     args.dy_stride = in.runs * width(r);
-    call.dh_n = empty(directions({call.space.N, width(r)}), in.x.dtype());
+    call.dh_n = empty(directions({call.space.N, width(r)}), in.x.dtype(), in.x.device());
     args.dh_n = call.dh_n.template mutable_data<Real>();
     if constexpr (has_cell) {
-      call.dc_n = empty(directions({call.space.N, call.space.H}), in.x.dtype());
+      call.dc_n = empty(directions({call.space.N, call.space.H}), in.x.dtype(), in.x.device());
       args.dc_n = call.dc_n.template mutable_data<Real>();
     }
   }
@@ -382,7 +384,7 @@ void RecurrentRule<Family>::prepare_forward(int r, RecurrentOutputs& out, bool s
   const auto space = call.space = shape(r);
   const Dtype dtype = in.x.dtype();
   const Device device = in.x.device();
-  call.sizes = Family::template sizes<Real>(space);
+  call.sizes = Family::template sizes<Real>(device, space);
   kept[r].h = states_from(run.h0, space, width(r), dtype, device);
   if (has_cell) kept[r].c = states_from(run.c0, space, space.H, dtype, device);
   if (saving && call.sizes.saved) kept[r].saved = empty({call.sizes.saved}, dtype, device);
@@ -398,7 +400,7 @@ void RecurrentRule<Family>::prepare_forward(int r, RecurrentOutputs& out, bool s
     args.c_n = out.last[r].c.template mutable_data<Real>();
   }
   if (kept[r].saved) args.saved = kept[r].saved.template mutable_data<Real>();
-  call.template take_scratch<Real>(call.sizes.forward_scratch);
+  call.template take_scratch<Real>(device, call.sizes.forward_scratch);
   // While recording, weights are about to change.
   if (!is_recording() && call.sizes.packed)
     call.packed.emplace(run, Family::gates, space, call.sizes).give(args);

@@ -21,7 +21,8 @@ class PackedWeights {
       : from_({&run.w_hh, &run.w_ih, &run.b_ih, &run.b_hh},
               {gates, static_cast<std::int64_t>(isa()), sizes.layout, s.I, s.H}),
         value_(from_.found()) {
-    if (!value_ && from_.can_keep()) value_ = empty({sizes.packed}, run.w_hh.dtype());
+    if (!value_ && from_.can_keep())
+      value_ = empty({sizes.packed}, run.w_hh.dtype(), run.w_hh.device());
   }
 
   template <class Args>

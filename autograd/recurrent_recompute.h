@@ -61,10 +61,10 @@ class Segments {
         c_(c),
         width_(h.shape()[2]),
         each_(steps_of_segment(shape)),
-        packed_(Family::template sizes<Real>(segment(0)).packed * sizeof(Real)),
-        h_states_((each_ + 1) * shape.N * width_ * sizeof(Real)),
-        c_states_(c ? (each_ + 1) * shape.N * shape.H * sizeof(Real) : 0),
-        carry_(4 * state_size(std::max(width_, shape.H)) * sizeof(Real)) {}
+        packed_(device, Family::template sizes<Real>(device, segment(0)).packed * sizeof(Real)),
+        h_states_(device, (each_ + 1) * shape.N * width_ * sizeof(Real)),
+        c_states_(device, c ? (each_ + 1) * shape.N * shape.H * sizeof(Real) : 0),
+        carry_(device, 4 * state_size(std::max(width_, shape.H)) * sizeof(Real)) {}
 
   void sweep(Pull args) const {
     const Pull whole = args;
@@ -128,9 +128,10 @@ class Segments {
   void run(std::int64_t i, bool first, Args& args, std::int64_t RecurrentSizes::*sweep_scratch,
            const Kernel& kernel) const {
     const Shape space = segment(i);
-    const RecurrentSizes sizes = Family::template sizes<Real>(space);
-    const Scratch saved(sizes.saved * sizeof(Real));
-    const Scratch scratch(std::max(sizes.forward_scratch, sizes.*sweep_scratch) * sizeof(Real));
+    const RecurrentSizes sizes = Family::template sizes<Real>(device_, space);
+    const Scratch saved(device_, sizes.saved * sizeof(Real));
+    const Scratch scratch(device_,
+                          std::max(sizes.forward_scratch, sizes.*sweep_scratch) * sizeof(Real));
     Forward forward = operands_;
     forward.h = first_of(h_states_, h_, i);
     forward.saved = static_cast<Real*>(saved.data());
@@ -145,10 +146,14 @@ class Segments {
   }
 
   // Room for the states of a segment, with the first in place.
-  static Real* first_of(const Scratch& states, const Tensor& starts, std::int64_t i) {
+  Real* first_of(const Scratch& states, const Tensor& starts, std::int64_t i) const {
     const std::int64_t size = starts.shape()[1] * starts.shape()[2];
     Real* const to = static_cast<Real*>(states.data());
-    std::copy_n(starts.data<Real>() + i * size, size, to);
+    const Real* const from = starts.data<Real>() + i * size;
+    if (device_.is_cpu())
+      std::copy_n(from, size, to);
+    else
+      device_memory::copy(device_, to, from, size * sizeof(Real));
     return to;
   }
 

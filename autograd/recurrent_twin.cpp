@@ -23,7 +23,7 @@ Tensor kept(const TwinRun& run, const RecurrentShape& s, std::int64_t width, dou
             uniform_at(o.seed, o.stream, first + static_cast<std::uint64_t>(u)) < rate;
     }
   }
-  return mask;
+  return on_device(mask, run.x.device());
 }
 
 Tensor dropped(const TwinRun& run, const RecurrentShape& s, std::int64_t P) {
@@ -38,7 +38,7 @@ Tensor dropped(const TwinRun& run, const RecurrentShape& s, std::int64_t P) {
       to[i] = static_cast<Real>(draw < o.dropout ? 0 : 1 / (1 - o.dropout));
     }
   });
-  return factor;
+  return on_device(factor, run.x.device());
 }
 
 }  // namespace

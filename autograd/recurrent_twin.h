@@ -54,12 +54,12 @@ RecurrentOutputs run_twin(const TwinRun& run, int gates, Step step) {
   const std::int64_t H = run.in.w_hh.shape()[0] / gates;
   const RecurrentOptions& o = run.options.cell;
   const TwinMasks masks(run, {.T = T, .N = N, .I = 0, .H = H});
-  const Tensor zero = scalar(0, run.x.dtype());
+  const Tensor zero = number_like(run.x, 0);
   const auto start = [&](const Tensor& s, std::int64_t width) {
-    return s ? s : zeros({N, width}, run.x.dtype());
+    return s ? s : zeros({N, width}, run.x.dtype(), run.x.device());
   };
   RunState state{start(run.in.h0, P), has_cell ? start(run.in.c0, H) : Tensor()};
-  const Tensor mask = run.lengths ? length_mask(run.lengths, T, N) : Tensor();
+  const Tensor mask = run.lengths ? length_mask(run.lengths, T, N, run.x.device()) : Tensor();
   const auto at = [](const Tensor& all, std::int64_t t) {
     return all ? view::select(all, 0, t) : Tensor();
   };

@@ -119,6 +119,14 @@ struct ToRule {
   void push(Pushforward& s) const { s.set(0, to(s.tangent(0), into)); }
 };
 
+struct ToDeviceRule {
+  static constexpr const char* name = "to";
+  Device from, onto;
+  auto saved() const { return std::tie(); }
+  void pull(Pullback& s) const { s.add(0, to(s.cotangent(), from)); }
+  void push(Pushforward& s) const { s.set(0, to(s.tangent(0), onto)); }
+};
+
 struct FlipRule {
   static constexpr const char* name = "flip";
   int axis;
@@ -218,6 +226,13 @@ Tensor to(const Tensor& x, Dtype dtype) {
   Tensor y = cast_copy(x, dtype);
   if (!is_real(dtype)) return y;
   return recorded(ToRule{x.dtype(), dtype}, x, y);
+}
+
+Tensor to(const Tensor& x, Device device) {
+  if (!x) fail("to", "the tensor is undefined");
+  if (x.device() == device) return x;
+  require_available("to", device);
+  return recorded(ToDeviceRule{x.device(), device}, x, on_device(x, device));
 }
 
 Tensor flip(const Tensor& x, int axis) {

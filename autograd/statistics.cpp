@@ -11,8 +11,8 @@ namespace {
 
 // x^(1/p) of x >= 0, with derivative 0 at 0, where the true one is infinite.
 Tensor root(const Tensor& x, double p) {
-  const Tensor zero = scalar(0, x.dtype()), is_zero = eq(x, zero);
-  return where(is_zero, zero, pow(where(is_zero, scalar(1, x.dtype()), x), 1 / p));
+  const Tensor zero = number_like(x, 0), is_zero = eq(x, zero);
+  return where(is_zero, zero, pow(where(is_zero, number_like(x, 1), x), 1 / p));
 }
 
 Tensor variance(const char* op, const Tensor& x, const Axes& given, bool unbiased, bool keepdim) {
@@ -34,7 +34,7 @@ Tensor logsumexp(const Tensor& x, const Axes& given, bool keepdim) {
   {
     const NoTape none;
     const Tensor largest = amax(x, axes, true);
-    shift = where(isfinite(largest), largest, scalar(0, x.dtype()));
+    shift = where(isfinite(largest), largest, number_like(x, 0));
     in_result = keepdim ? shift : sum(shift, axes);
   }
   return add(log(sum(exp(sub(x, shift)), axes, keepdim)), in_result);

@@ -270,7 +270,8 @@ Tensor Tape::pull(const Tensor& y, const Tensor& u, const Parameters& parameters
       if (sweep.cell(p).is.seen) appeared.push_back(p);
   }
   const std::int64_t K = directions("pull", u, y, "cotangent");
-  if (parameters.tensors().empty()) return zeros(K >= 0 ? Shape{K, 0} : Shape{0}, y.dtype());
+  if (parameters.tensors().empty())
+    return zeros(K >= 0 ? Shape{K, 0} : Shape{0}, y.dtype(), y.device());
   const Tensors found = appeared.empty() ? Tensors{} : pull(y, u, appeared);
   std::size_t next = 0;
   for (const Tensor& p : parameters.tensors()) {
@@ -357,6 +358,12 @@ bool Pullback::wants(int input) const {
   return slot >= 0 && table_.has(slot) && table_[slot].is.active;
 }
 
+Device Pullback::device_of_cotangents() const {
+  int k = 0;
+  while (!table_.current[k]) k++;
+  return table_.current[k].device();
+}
+
 void Pullback::add(int input, Tensor d) {
   if (!wants(input)) return;
   SweepCell& cell = table_[thread_state.log->args[record_.first_arg + input]];
@@ -378,7 +385,7 @@ Pullback::Target Pullback::target(int input, const Shape& shape, Dtype dtype) {
     cell.is.lent = true;
     return {value, 1};
   }
-  return {empty(shape, dtype), 0};
+  return {empty(shape, dtype, device_of_cotangents()), 0};
 }
 
 const Tensor& Pushforward::tangent(int input) const {

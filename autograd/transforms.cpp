@@ -7,7 +7,7 @@ namespace {
 Tensor unit_directions(const Tensor& like) {
   Shape shape = like.shape();
   shape.insert(0, like.numel());
-  return reshape(eye(like.numel(), like.dtype()), shape);
+  return reshape(eye(like.numel(), like.dtype(), like.device()), shape);
 }
 
 Shape joined(const Shape& a, const Shape& b) {

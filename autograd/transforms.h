@@ -34,7 +34,7 @@ Tensor gradient(F&& f, const Tensor& x) {
   Tape tape;
   const Tensor y = f(x);
   if (y.numel() != 1) fail("gradient", "f returned " + to_string(y.shape()) + ", not one element");
-  return tape.pull(y, ones(y.shape(), y.dtype()), {x})[0];
+  return tape.pull(y, ones(y.shape(), y.dtype(), y.device()), {x})[0];
 }
 
 /// Hessian of a scalar function times v, forwards over backwards; v as x, or [K] + x.shape.

@@ -4,7 +4,9 @@
 #   unroll_sim_kernels(my_checked_kernels a.cu CHECKS)  # the same with a check at every access
 #   target_link_libraries(my_test PRIVATE my_kernels unroll_sim)
 #
-# A program whose kernels have checks links unroll_sim_hooks too, and no sanitizer.
+# A program whose kernels have checks links unroll_sim_hooks too, and no sanitizer. The library `unroll`
+# brings its kernels without checks, in an archive: who links unroll_gpu_checked has those instead,
+# since objects come before what archives hold.
 
 file(GLOB unroll_sim_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cuda/sim/*.cpp")
 list(FILTER unroll_sim_sources EXCLUDE REGEX "/hooks\\.cpp$")
@@ -12,8 +14,9 @@ list(FILTER unroll_sim_sources EXCLUDE REGEX "/hooks\\.cpp$")
 # unroll_sim_library(<target> [<definition>...])
 function(unroll_sim_library target)
   add_library(${target} STATIC ${unroll_sim_sources})
-  target_link_libraries(${target} PUBLIC unroll ${CMAKE_DL_LIBS} PRIVATE unroll_options Threads::Threads)
-  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${target} PUBLIC unroll ${CMAKE_DL_LIBS}
+    PRIVATE $<BUILD_INTERFACE:unroll_options> Threads::Threads)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
   target_compile_definitions(${target} PUBLIC ${ARGN})
   target_compile_options(${target} PRIVATE -O2)  # each access of a kernel with checks passes through it
 endfunction()
@@ -37,9 +40,20 @@ endfunction()
 
 # The library's own kernels.
 file(GLOB unroll_gpu_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cuda/*.cu")
+# It stands in for the families whose file is not there yet.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/cuda/not_yet.cu" PROPERTIES
+  OBJECT_DEPENDS "${unroll_gpu_sources}")
 unroll_sim_kernels(unroll_gpu_plain ${unroll_gpu_sources})
 unroll_sim_kernels(unroll_gpu_checked ${unroll_gpu_sources} CHECKS)
 set_target_properties(unroll_gpu_checked PROPERTIES EXCLUDE_FROM_ALL ON)
+
+# Device::sim() of the library. Archives may need each other: the simulator throws the library's Error.
+add_library(unroll_gpu_sim STATIC $<TARGET_OBJECTS:unroll_gpu_plain>)
+target_link_libraries(unroll_gpu_sim PUBLIC unroll unroll_sim)
+set_target_properties(unroll_gpu_sim PROPERTIES EXPORT_NAME gpu_sim)
+set_target_properties(unroll_sim PROPERTIES EXPORT_NAME sim)
+target_link_libraries(unroll PRIVATE unroll_gpu_sim)
+target_compile_definitions(unroll PRIVATE UNROLL_HAS_SIM=1)
 
 # unroll_sim_tests(<target> <prefix of its tests in ctest> SOURCES <file>... LINKS <linked>...)
 function(unroll_sim_tests target prefix)

@@ -1,12 +1,18 @@
-// Where a tensor's elements live.
+// Where a tensor's elements live, and where kernels run.
 //
-//   Tensor x = zeros({2, 3}, Dtype::float32, Device::cpu());
+//   Tensor x = zeros({2, 3}, Dtype::float32, Device::sim());
+//   synchronize(x.device());                                     // waits; throws what went wrong
+//   for (Device device : available_devices()) ...                // cpu, sim, cuda:0, ...
 //
-// A device whose backend is not built in can be named but not allocated on: that throws Error.
+// A device can always be named. Allocating on one whose backend is not built in, or that is not
+// there, throws Error with the remedy. Work on a GPU and on the simulator is queued on the calling
+// thread's stream of that device; reading an element waits for it. A thread's stream is the
+// device's default one, which all threads share, but for the time of a StreamScope.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/export.h"
 
@@ -29,6 +35,9 @@ struct Device {
   /// The simulator of a GPU.
   static constexpr Device sim() noexcept { return {DeviceKind::sim, 0}; }
 
+  /// True where the host reads and writes the elements: everywhere else they are copied.
+  constexpr bool is_cpu() const noexcept { return kind == DeviceKind::cpu; }
+
   friend constexpr bool operator==(Device a, Device b) noexcept {
     return a.kind == b.kind && a.index == b.index;
   }
@@ -37,10 +46,43 @@ struct Device {
 /// "cpu", "cuda:0" or "sim".
 std::string name(Device device);
 
-/// True where this build can allocate on the device.
+/// The device of such a name; "cuda" is cuda:0. Throws Error, naming `op`, for another text.
+Device device_of(const char* op, const std::string& text);
+
+/// True where this build has the device's backend.
 bool is_built_in(Device device) noexcept;
 
-/// Throws Error, naming `op` and the remedy, where this build cannot allocate on the device.
-void require_built_in(const char* op, Device device);
+/// True where the device can be used now.
+bool is_available(Device device);
+
+/// Why not, and what helps; empty where it can be used.
+std::string why_unavailable(Device device);
+
+/// What the device is, in words: "NVIDIA H100, 80 GB"; empty where it cannot be used.
+std::string description(Device device);
+
+/// All that can be used now, the CPU first.
+std::vector<Device> available_devices();
+
+/// Throws Error, naming `op`, the reason and the remedy, where the device cannot be used.
+void require_available(const char* op, Device device);
+
+/// Waits for all that is queued on the device. Throws Error what went wrong there.
+void synchronize(Device device);
+
+/// Gives the calling thread a stream of its own until the end of the scope. Work queued inside
+/// starts after what the thread queued before it, and comes before what it queues after it. What
+/// another thread made is used after synchronize(). On the CPU it does nothing.
+class UNROLL_API StreamScope {
+ public:
+  explicit StreamScope(Device device);
+  ~StreamScope();
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+
+ private:
+  Device device_;
+  std::uintptr_t outer_ = 0;  // the stream that comes back
+};
 
 }  // namespace unroll

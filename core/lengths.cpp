@@ -1,8 +1,10 @@
 #include "core/lengths.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "core/error.h"
+#include "core/tensor.h"
 
 namespace unroll {
 
@@ -12,6 +14,9 @@ constexpr std::int64_t kLongest = std::int64_t{1} << 27;
 struct Lengths::Data {
   memory::Vector<std::int64_t> length, order, active;
   std::int64_t total = 0;
+  // For each device that asked: length, order and active, one behind the other.
+  mutable std::mutex mutex;
+  mutable Tensors uploaded;
 };
 
 Lengths::Lengths(std::span<const std::int64_t> lengths) {
@@ -50,14 +55,29 @@ std::span<const std::int64_t> Lengths::values() const noexcept {
   return data_ ? std::span<const std::int64_t>(data_->length) : std::span<const std::int64_t>();
 }
 
-LengthsView Lengths::view(const char* op, std::int64_t T, std::int64_t N) const {
+const std::int64_t* Lengths::on_device(Device device) const {
+  if (device.is_cpu()) return nullptr;
+  const std::lock_guard lock(data_->mutex);
+  for (const Tensor& there : data_->uploaded)
+    if (there.device() == device) return there.data<std::int64_t>();
+  memory::Vector<std::int64_t> all;
+  for (const auto* part : {&data_->length, &data_->order, &data_->active})
+    all.insert(all.end(), part->begin(), part->end());
+  data_->uploaded.push_back(from_values<std::int64_t>(
+      std::span<const std::int64_t>(all), {static_cast<std::int64_t>(all.size())}, device));
+  synchronize(device);  // other streams read it too
+  return data_->uploaded.back().data<std::int64_t>();
+}
+
+LengthsView Lengths::view(const char* op, std::int64_t T, std::int64_t N, Device device) const {
   if (!data_) return {};
   if (batch() != N)
     fail(op, std::to_string(batch()) + " lengths for a batch of " + std::to_string(N));
   if (longest() > T)
     fail(op,
          "length " + std::to_string(longest()) + " exceeds the " + std::to_string(T) + " steps");
-  return {data_->length.data(), data_->order.data(), data_->active.data(), longest()};
+  return {data_->length.data(), data_->order.data(), data_->active.data(), longest(),
+          on_device(device)};
 }
 
 }  // namespace unroll

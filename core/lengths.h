@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 
+#include "core/device.h"
 #include "core/export.h"
 #include "core/memory.h"
 
@@ -48,12 +49,14 @@ class Lengths {
   std::int64_t total() const noexcept;                    // sum of the lengths
   std::span<const std::int64_t> values() const noexcept;  // [N]
 
-  /// View for kernels over T steps, valid while this object or a copy lives. Throws Error, naming
-  /// `op`, unless there are exactly N lengths, all in 0..T.
-  LengthsView view(const char* op, std::int64_t T, std::int64_t N) const;
+  /// View for kernels of a device over T steps, valid while this object or a copy lives. What a
+  /// device needs is uploaded once and shared by copies. Throws Error, naming `op`, unless there
+  /// are exactly N lengths, all in 0..T.
+  LengthsView view(const char* op, std::int64_t T, std::int64_t N, Device device = {}) const;
 
  private:
   struct Data;
+  const std::int64_t* on_device(Device device) const;
   std::shared_ptr<const Data> data_;
 };
 

@@ -44,8 +44,9 @@ std::string to_string(const Tensor& x) {
   return out.str();
 }
 
-std::ostream& operator<<(std::ostream& out, const Tensor& x) {
-  if (!x) return out << "tensor(undefined)";
+std::ostream& operator<<(std::ostream& out, const Tensor& any) {
+  if (!any) return out << "tensor(undefined)";
+  const Tensor x = on_device(any, Device::cpu());
   const auto precision = out.precision(6);
   out << "tensor(";
   print_axes(out, x, x.numel() > kAbbreviate, 8);

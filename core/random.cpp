@@ -60,7 +60,7 @@ double uniform_at(std::uint64_t seed, std::uint64_t stream, std::uint64_t counte
 }
 
 template <class F>
-Tensor Random::draw(const Shape& shape, Dtype dtype, F value) {
+Tensor Random::draw(const Shape& shape, Dtype dtype, Device device, F value) {
   Tensor x = empty(shape, dtype);
   const std::int64_t count = x.numel();
   const std::uint64_t base = counter_;
@@ -72,10 +72,10 @@ Tensor Random::draw(const Shape& shape, Dtype dtype, F value) {
     for (std::int64_t i = 0; i < count; i++)
       out[i] = static_cast<T>(value(words(base + static_cast<std::uint64_t>(i))));
   });
-  return x;
+  return on_device(x, device);
 }
 
-Tensor Random::uniform(const Shape& shape, double low, double high, Dtype dtype) {
+Tensor Random::uniform(const Shape& shape, double low, double high, Dtype dtype, Device device) {
   if (!(low <= high) || !std::isfinite(high - low))
     fail("uniform", "[" + std::to_string(low) + "," + std::to_string(high) + ") is no interval");
   if (!is_real(dtype)) fail("uniform", "dtype must be float32 or float64");
@@ -85,24 +85,24 @@ Tensor Random::uniform(const Shape& shape, double low, double high, Dtype dtype)
     return bound < high ? bound : std::nextafter(bound, static_cast<decltype(bound)>(low));
   };
   const double largest = narrow ? below(static_cast<float>(high)) : below(high);
-  return draw(shape, dtype, [=](std::array<std::uint64_t, 2> w) {
+  return draw(shape, dtype, device, [=](std::array<std::uint64_t, 2> w) {
     const double value = low + (high - low) * unit(w[0], dtype);
     return std::min(narrow ? static_cast<float>(value) : value, largest);
   });
 }
 
-Tensor Random::normal(const Shape& shape, double mean, double sd, Dtype dtype) {
+Tensor Random::normal(const Shape& shape, double mean, double sd, Dtype dtype, Device device) {
   if (!(sd >= 0)) fail("normal", "standard deviation " + std::to_string(sd) + " is negative");
   if (!is_real(dtype)) fail("normal", "dtype must be float32 or float64");
-  return draw(shape, dtype,
+  return draw(shape, dtype, device,
               [=](std::array<std::uint64_t, 2> w) { return mean + sd * box_muller(w); });
 }
 
-Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high) {
+Tensor Random::integers(const Shape& shape, std::int64_t low, std::int64_t high, Device device) {
   if (low >= high)
     fail("integers", std::to_string(low) + ".." + std::to_string(high) + " is an empty range");
   const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
-  return draw(shape, Dtype::int64,
+  return draw(shape, Dtype::int64, device,
               [=](std::array<std::uint64_t, 2> w) { return in_range(w[0], low, range); });
 }
 

@@ -7,7 +7,8 @@
 //
 // Element i of a draw is a function of (seed, stream, counter + i) alone. float32 results are the
 // float64 ones rounded (uniform: truncated, so that the upper bound is never reached), so a seed
-// means the same in both. A Random is a small value; not for sharing between threads.
+// means the same in both. Numbers are drawn on the host, so that they are equal on every device. A
+// Random is a small value; not for sharing between threads.
 #pragma once
 
 #include <array>
@@ -38,11 +39,13 @@ class Random {
       : seed_(seed), stream_(stream) {}
 
   /// [low, high). float32 or float64. Throws Error unless low <= high, both finite.
-  Tensor uniform(const Shape& shape, double low = 0, double high = 1, Dtype dtype = Dtype::float32);
+  Tensor uniform(const Shape& shape, double low = 0, double high = 1, Dtype dtype = Dtype::float32,
+                 Device device = {});
   /// Normal (Box-Muller). Throws Error unless sd >= 0.
-  Tensor normal(const Shape& shape, double mean = 0, double sd = 1, Dtype dtype = Dtype::float32);
+  Tensor normal(const Shape& shape, double mean = 0, double sd = 1, Dtype dtype = Dtype::float32,
+                Device device = {});
   /// int64 in low..high-1, bias below 2^-32 for ranges below 2^32. Throws Error unless low < high.
-  Tensor integers(const Shape& shape, std::int64_t low, std::int64_t high);
+  Tensor integers(const Shape& shape, std::int64_t low, std::int64_t high, Device device = {});
   /// int64 [n]: a uniformly random order of 0..n-1 (Fisher-Yates).
   Tensor permutation(std::int64_t n);
 
@@ -60,7 +63,7 @@ class Random {
  private:
   std::array<std::uint64_t, 2> words(std::uint64_t counter) const noexcept;
   template <class F>
-  Tensor draw(const Shape& shape, Dtype dtype, F value);
+  Tensor draw(const Shape& shape, Dtype dtype, Device device, F value);
 
   std::uint64_t seed_, stream_, counter_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "core/device_memory.h"
 #include "core/memory.h"
 
 namespace unroll {
@@ -42,6 +43,34 @@ void for_each_offset(const Shape& shape, const Shape& strides, F f) {
   }
 }
 
+// An element that lies anywhere.
+template <class T>
+T element(const T* at, Device device) {
+  if (device.is_cpu()) return *at;
+  T value;
+  device_memory::download(device, &value, at, sizeof value);
+  return value;
+}
+
+Tensor on_host(const Tensor& x) { return on_device(x, Device::cpu()); }
+
+// Of one dtype and device, which is not the CPU; a source of one element fills the target.
+void copy_on_device(Tensor& target, const Tensor& source) {
+  const Shape& shape = target.shape();
+  if (shape.numel() == 0) return;
+  const std::size_t element = size_of(target.dtype());
+  if (source.shape() == shape && source.is_contiguous() && target.is_contiguous())
+    return device_memory::copy(target.device(), target.mutable_raw_data(), source.raw_data(),
+                               shape.numel() * element);
+  Shape strides = source.strides();
+  if (!(source.shape() == shape)) {
+    strides = shape;
+    for (int i = 0; i < shape.rank(); i++) strides[i] = 0;
+  }
+  device_memory::copy(target.device(), {source.raw_data(), target.mutable_raw_data(), shape,
+                                        strides, target.strides(), element});
+}
+
 template <class T>
 constexpr bool is_half_v = std::is_same_v<T, Float16> || std::is_same_v<T, Bfloat16>;
 
@@ -77,6 +106,8 @@ namespace detail {
 void destroy(TensorNode* node) noexcept {
   TensorNode* const storage = node->storage;
   const std::size_t bytes = node->bytes;
+  if (!node->device.is_cpu() && storage == node)
+    device_memory::deallocate(node->device, node->data);
   const std::unique_ptr<Foreign> foreign(node->foreign);
   if (foreign && foreign->release) foreign->release();
   if (node->derived) destroy(node->derived);
@@ -123,25 +154,33 @@ double Tensor::item(std::initializer_list<std::int64_t> index) const {
                        std::to_string(axis) + " of shape " + to_string(shape()));
     offset += i * strides()[axis++];
   }
-  return with_stored(dtype(),
-                     [&](auto type) { return convert<double>(data<decltype(type)>()[offset]); });
+  return with_stored(dtype(), [&](auto type) {
+    using T = decltype(type);
+    return convert<double>(element(data<T>() + offset, device()));
+  });
 }
 
 double Tensor::item() const {
   if (!node_) fail("item", "the tensor is undefined");
   if (numel() != 1) fail("item", "shape " + to_string(shape()) + " has more than one element");
-  return with_stored(dtype(), [&](auto type) { return convert<double>(*data<decltype(type)>()); });
+  return with_stored(dtype(), [&](auto type) {
+    return convert<double>(element(data<decltype(type)>(), device()));
+  });
 }
 
 Tensor empty(const Shape& shape, Dtype dtype, Device device) {
-  require_built_in("empty", device);
-  std::size_t bytes;
-  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(dtype), &bytes) ||
-      __builtin_add_overflow(bytes, kHeader, &bytes))
+  std::size_t elements, bytes;
+  if (__builtin_mul_overflow(static_cast<std::size_t>(shape.numel()), size_of(dtype), &elements) ||
+      __builtin_add_overflow(elements, kHeader, &bytes))
     fail("empty", to_string(shape) + " is too large");
+  std::byte* apart = nullptr;
+  if (!device.is_cpu()) {
+    apart = static_cast<std::byte*>(device_memory::allocate(device, elements));
+    bytes = kHeader;
+  }
   auto* block = static_cast<std::byte*>(memory::allocate(bytes));
   auto* node = new (block) TensorNode{.storage = nullptr,
-                                      .data = block + kHeader,
+                                      .data = device.is_cpu() ? block + kHeader : apart,
                                       .bytes = bytes,
                                       .id = next_id(),
                                       .dtype = dtype,
@@ -156,11 +195,17 @@ Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device
 
 Tensor zeros(const Shape& shape, Dtype dtype, Device device) {
   Tensor x = empty(shape, dtype, device);
-  std::memset(x.mutable_raw_data(), 0, x.numel() * size_of(dtype));
+  const std::size_t bytes = x.numel() * size_of(dtype);
+  if (device.is_cpu())
+    std::memset(x.mutable_raw_data(), 0, bytes);
+  else
+    device_memory::clear(device, x.mutable_raw_data(), bytes);
   return x;
 }
 
 Tensor full(const Shape& shape, double value, Dtype dtype, Device device) {
+  // One upload; what is larger is then spread on the device.
+  if (!device.is_cpu() && shape.numel() == 1) return on_device(full(shape, value, dtype), device);
   Tensor x = empty(shape, dtype, device);
   fill(x, value);
   return x;
@@ -170,9 +215,9 @@ Tensor ones(const Shape& shape, Dtype dtype, Device device) {
   return full(shape, 1, dtype, device);
 }
 
-Tensor scalar(double value, Dtype dtype) { return full({}, value, dtype); }
+Tensor scalar(double value, Dtype dtype, Device device) { return full({}, value, dtype, device); }
 
-Tensor arange(std::int64_t count, Dtype dtype, double start, double step) {
+Tensor arange(std::int64_t count, Dtype dtype, double start, double step, Device device) {
   Tensor x = empty({count}, dtype);
   with_stored(dtype, [&](auto type) {
     using T = decltype(type);
@@ -180,36 +225,59 @@ Tensor arange(std::int64_t count, Dtype dtype, double start, double step) {
     for (std::int64_t i = 0; i < count; i++)
       out[i] = convert<T>(start + static_cast<double>(i) * step);
   });
-  return x;
+  return on_device(x, device);
 }
 
-Tensor eye(std::int64_t n, Dtype dtype) {
+Tensor eye(std::int64_t n, Dtype dtype, Device device) {
   Tensor x = zeros({n, n}, dtype);
   with_stored(dtype, [&](auto type) {
     using T = decltype(type);
     for (std::int64_t i = 0; i < n; i++) x.mutable_data<T>()[i * (n + 1)] = convert<T>(1.0);
   });
-  return x;
+  return on_device(x, device);
 }
 
 template <class T>
-Tensor from_values(std::span<const T> values, const Shape& shape) {
+Tensor from_values(std::span<const T> values, const Shape& shape, Device device) {
   if (shape.numel() != static_cast<std::int64_t>(values.size()))
     fail("from_values",
          std::to_string(values.size()) + " values do not fill shape " + to_string(shape));
-  Tensor x = empty(shape, dtype_of<T>());
-  if (!values.empty()) std::memcpy(x.mutable_raw_data(), values.data(), values.size_bytes());
+  Tensor x = empty(shape, dtype_of<T>(), device);
+  if (values.empty()) return x;
+  if (device.is_cpu())
+    std::memcpy(x.mutable_raw_data(), values.data(), values.size_bytes());
+  else
+    device_memory::upload(device, x.mutable_raw_data(), values.data(), values.size_bytes());
   return x;
 }
-template Tensor from_values(std::span<const float>, const Shape&);
-template Tensor from_values(std::span<const double>, const Shape&);
-template Tensor from_values(std::span<const std::int64_t>, const Shape&);
-template Tensor from_values(std::span<const bool>, const Shape&);
-template Tensor from_values(std::span<const Float16>, const Shape&);
-template Tensor from_values(std::span<const Bfloat16>, const Shape&);
+template Tensor from_values(std::span<const float>, const Shape&, Device);
+template Tensor from_values(std::span<const double>, const Shape&, Device);
+template Tensor from_values(std::span<const std::int64_t>, const Shape&, Device);
+template Tensor from_values(std::span<const bool>, const Shape&, Device);
+template Tensor from_values(std::span<const Float16>, const Shape&, Device);
+template Tensor from_values(std::span<const Bfloat16>, const Shape&, Device);
+
+Tensor on_device(const Tensor& x, Device device) {
+  if (x.device() == device) return x;
+  if (!x.device().is_cpu() && !device.is_cpu())
+    return on_device(on_device(x, Device::cpu()), device);
+  const Tensor from = contiguous_copy(x);
+  Tensor to = empty(x.shape(), x.dtype(), device);
+  const std::size_t bytes = x.numel() * size_of(x.dtype());
+  if (device.is_cpu())
+    device_memory::download(x.device(), to.mutable_raw_data(), from.raw_data(), bytes);
+  else
+    device_memory::upload(device, to.mutable_raw_data(), from.raw_data(), bytes);
+  return to;
+}
 
 Tensor cast_copy(const Tensor& x, Dtype dtype) {
   Tensor out = empty(x.shape(), dtype, x.device());
+  if (!x.device().is_cpu()) {
+    copy_on_device(out,
+                   dtype == x.dtype() ? x : on_device(cast_copy(on_host(x), dtype), x.device()));
+    return out;
+  }
   with_stored(x.dtype(), [&](auto from) {
     using From = decltype(from);
     with_stored(dtype, [&](auto to) {
@@ -231,7 +299,9 @@ void copy_into(Tensor& target, const Tensor& source) {
     fail("copy_into", std::string("cannot copy ") + name(source.dtype()) +
                           to_string(source.shape()) + " into " + name(target.dtype()) +
                           to_string(target.shape()));
-  const Tensor dense = contiguous_copy(source);
+  const Tensor near = on_device(source, target.device());
+  if (!target.device().is_cpu()) return copy_on_device(target, near);
+  const Tensor dense = contiguous_copy(near);
   with_stored(target.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* from = dense.data<T>();
@@ -242,6 +312,10 @@ void copy_into(Tensor& target, const Tensor& source) {
 }
 
 void fill(Tensor& target, double value) {
+  if (!target.device().is_cpu()) {
+    const Tensor one = on_device(scalar(value, target.dtype()), target.device());
+    return copy_on_device(target, one);
+  }
   with_stored(target.dtype(), [&](auto type) {
     using T = decltype(type);
     const T v = convert<T>(value);
@@ -256,7 +330,8 @@ void fill(Tensor& target, double value) {
 }
 
 template <class T>
-std::vector<T> to_vector(const Tensor& x) {
+std::vector<T> to_vector(const Tensor& any) {
+  const Tensor x = on_host(any);
   const Tensor dense =
       x.dtype() == dtype_of<T>() ? contiguous_copy(x) : cast_copy(x, dtype_of<T>());
   const T* data = dense.data<T>();

@@ -104,7 +104,8 @@ class Tensor {
   /// True where the elements lie in row-major order without gaps.
   bool is_contiguous() const noexcept;
 
-  /// First element. Throws Error unless T is the tensor's type.
+  /// First element, in the memory of the tensor's device: the host may touch it on the CPU alone.
+  /// Throws Error unless T is the tensor's type.
   template <class T>
   const T* data() const {
     require_type(dtype_of<T>());
@@ -185,33 +186,36 @@ Tensor zeros(const Shape& shape, Dtype dtype = Dtype::float32, Device device = {
 Tensor ones(const Shape& shape, Dtype dtype = Dtype::float32, Device device = {});
 Tensor full(const Shape& shape, double value, Dtype dtype = Dtype::float32, Device device = {});
 /// Rank 0.
-Tensor scalar(double value, Dtype dtype = Dtype::float32);
+Tensor scalar(double value, Dtype dtype = Dtype::float32, Device device = {});
 /// start, start + step, ... (count values).
-Tensor arange(std::int64_t count, Dtype dtype = Dtype::int64, double start = 0, double step = 1);
+Tensor arange(std::int64_t count, Dtype dtype = Dtype::int64, double start = 0, double step = 1,
+              Device device = {});
 /// [n,n] with ones on the diagonal.
-Tensor eye(std::int64_t n, Dtype dtype = Dtype::float32);
+Tensor eye(std::int64_t n, Dtype dtype = Dtype::float32, Device device = {});
 
 /// Copies values, row-major. Throws Error unless there are shape.numel() of them.
 template <class T>
-UNROLL_API Tensor from_values(std::span<const T> values, const Shape& shape);
+UNROLL_API Tensor from_values(std::span<const T> values, const Shape& shape, Device device = {});
 template <class T>
-Tensor from_values(std::initializer_list<T> values, const Shape& shape) {
-  return from_values<T>(std::span<const T>(values.begin(), values.size()), shape);
+Tensor from_values(std::initializer_list<T> values, const Shape& shape, Device device = {}) {
+  return from_values<T>(std::span<const T>(values.begin(), values.size()), shape, device);
 }
 template <class T>
-Tensor from_values(const std::vector<T>& values, const Shape& shape) {
-  return from_values<T>(std::span<const T>(values), shape);
+Tensor from_values(const std::vector<T>& values, const Shape& shape, Device device = {}) {
+  return from_values<T>(std::span<const T>(values), shape, device);
 }
 
 // ---- conversion, not recorded (autograd/ops.h has the differentiable ones)
 
 /// `x` itself where it is contiguous, else a row-major copy.
 Tensor contiguous_copy(const Tensor& x);
+/// `x` itself where it lies on the device, else a row-major copy there.
+Tensor on_device(const Tensor& x, Device device);
 /// A fresh row-major copy in `dtype`. Reals to int64 truncate towards zero; anything to bool is
 /// x != 0; to a smaller real, the nearest (ties to even; beyond the largest: infinity). Throws
 /// Error for a NaN or a value outside int64 that would become an integer.
 Tensor cast_copy(const Tensor& x, Dtype dtype);
-/// Writes the elements of `source`, of one shape and dtype, into `target`.
+/// Writes the elements of `source`, of one shape and dtype and any device, into `target`.
 void copy_into(Tensor& target, const Tensor& source);
 /// Sets every element.
 void fill(Tensor& target, double value);

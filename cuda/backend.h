@@ -42,8 +42,13 @@
 
 namespace unroll::UNROLL_GPU {
 
-/// Where the calling thread's kernels and copies are queued.
+/// Where the calling thread's kernels and copies are queued: on its device, that of the last
+/// select(), the stream of this device.
 Stream current_stream() noexcept;
+int current_device() noexcept;
+
+/// Makes another stream that of the thread's device; returns the one before.
+Stream exchange_stream(Stream stream) noexcept;
 
 /// Blocks of `block` threads for `count` elements, one each. A kernel with more elements than a
 /// grid has threads walks on by the size of the grid: no more than `most` blocks.

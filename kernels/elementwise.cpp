@@ -78,26 +78,8 @@ struct LaneMath {
   UNROLL_SIMD_FN Vec sigmoid(Vec x) { return S::sigmoid(x); }
 };
 
-// What the formulas ask of whole numbers.
 template <>
-struct LaneMath<std::int64_t> {
-  UNROLL_SIMD_FN std::int64_t set(double x) { return std::int64_t(x); }
-  UNROLL_SIMD_FN std::int64_t select(bool c, std::int64_t a, std::int64_t b) { return c ? a : b; }
-  UNROLL_SIMD_FN std::int64_t abs(std::int64_t x) { return x < 0 ? -x : x; }
-};
-
-template <class T>
-inline constexpr bool is_integer = T(0.5) == T(0);
-
-static constexpr bool integer_has(Unary op) {
-  return op == Unary::neg || op == Unary::abs || op == Unary::sign || op == Unary::square ||
-         op == Unary::relu || op == Unary::step || op == Unary::clamp || op == Unary::add_scalar ||
-         op == Unary::mul_scalar;
-}
-static constexpr bool integer_has(Binary op) {
-  return op == Binary::add || op == Binary::sub || op == Binary::mul || op == Binary::div ||
-         op == Binary::maximum || op == Binary::minimum;
-}
+struct LaneMath<std::int64_t> : ScalarMath<std::int64_t> {};
 
 // The work of one element in additions, for the decision to use threads.
 static int cost_of(Unary op) {
@@ -144,12 +126,6 @@ static void unary_run(int n, const T* x, T* y, T p0, T p1) {
     }
     if (i < n) S::store_n(y + i, unary_formula<op, Math>(S::load_n(x + i, n - i), q0, q1), n - i);
   }
-}
-
-// Division by -1 apart: least / -1 does not fit, traps, and here wraps around.
-static std::int64_t quotient(std::int64_t a, std::int64_t b) {
-  if (b == 0) return 0;
-  return b == -1 ? std::int64_t(0 - std::uint64_t(a)) : a / b;
 }
 
 template <Binary op, class T>
@@ -258,16 +234,6 @@ static void map2(const Strided& space, int cost, const X* a, const X* b, Z* z, R
     run(n, p, q, out);
     write_block(s, z, begin, n, out);
   });
-}
-
-// Powers that have a formula of their own.
-static Unary simplified(Unary op, double p0) {
-  if (op != Unary::pow_scalar) return op;
-  if (p0 == 2) return Unary::square;
-  if (p0 == 0.5) return Unary::sqrt;
-  if (p0 == -0.5) return Unary::rsqrt;
-  if (p0 == -1) return Unary::reciprocal;
-  return op;
 }
 
 template <class T>

@@ -196,6 +196,45 @@ struct ScalarMath {
   UNROLL_HOST_DEVICE static T pow(T x, T y) { return std::pow(x, y); }
 };
 
+// What the formulas ask of whole numbers, and the ops that whole numbers have.
+template <>
+struct ScalarMath<std::int64_t> {
+  UNROLL_HOST_DEVICE static std::int64_t set(double x) { return std::int64_t(x); }
+  UNROLL_HOST_DEVICE static std::int64_t select(bool c, std::int64_t a, std::int64_t b) {
+    return c ? a : b;
+  }
+  UNROLL_HOST_DEVICE static std::int64_t abs(std::int64_t x) { return x < 0 ? -x : x; }
+};
+
+template <class T>
+inline constexpr bool is_integer = T(0.5) == T(0);
+
+consteval bool integer_has(Unary op) {
+  return op == Unary::neg || op == Unary::abs || op == Unary::sign || op == Unary::square ||
+         op == Unary::relu || op == Unary::step || op == Unary::clamp || op == Unary::add_scalar ||
+         op == Unary::mul_scalar;
+}
+consteval bool integer_has(Binary op) {
+  return op == Binary::add || op == Binary::sub || op == Binary::mul || op == Binary::div ||
+         op == Binary::maximum || op == Binary::minimum;
+}
+
+// Of whole numbers. Division by -1 apart: least / -1 does not fit, traps, and here wraps around.
+UNROLL_HOST_DEVICE std::int64_t quotient(std::int64_t a, std::int64_t b) {
+  if (b == 0) return 0;
+  return b == -1 ? std::int64_t(0 - std::uint64_t(a)) : a / b;
+}
+
+// Powers that have a formula of their own.
+UNROLL_HOST_DEVICE Unary simplified(Unary op, double p0) {
+  if (op != Unary::pow_scalar) return op;
+  if (p0 == 2) return Unary::square;
+  if (p0 == 0.5) return Unary::sqrt;
+  if (p0 == -0.5) return Unary::rsqrt;
+  if (p0 == -1) return Unary::reciprocal;
+  return op;
+}
+
 // y = op(x). p0 and p1 are the attributes, spread over the lanes; pow_scalar's special cases are
 // the caller's.
 template <Unary op, class Math, class V>
