@@ -42,6 +42,7 @@ Shape rows_shape(const Tensor& x) {
   return rows;
 }
 
+// Checked on the host, wherever x is.
 Targets checked_targets(const char* op, const Tensor& x, const Tensor& target,
                         const ClassOptions& o) {
   const std::int64_t C = class_count(op, x, o);
@@ -51,9 +52,14 @@ Targets checked_targets(const char* op, const Tensor& x, const Tensor& target,
                  ", not " + to_string(rows_shape(x)));
   if (target.dtype() != Dtype::int64)
     fail(op, std::string("target is ") + name(target.dtype()) + ", not int64");
+  if (!(target.device() == x.device()))
+    fail(op, "x is on " + name(x.device()) + " and target on " + name(target.device()));
   const std::int64_t R = target.numel();
-  Targets t{cast_copy(view::reshape(contiguous_copy(target), {R}), Dtype::int64),
-            empty({R}, Dtype::int64), empty({R}, Dtype::boolean), empty({R}, x.dtype())};
+  const auto on_host = [](const Tensor& any) {
+    return contiguous_copy(on_device(any, Device::cpu()));
+  };
+  Targets t{cast_copy(view::reshape(on_host(target), {R}), Dtype::int64), empty({R}, Dtype::int64),
+            empty({R}, Dtype::boolean), empty({R}, x.dtype())};
   const std::int64_t* given = t.index.data<std::int64_t>();
   std::int64_t* inside = t.inside.mutable_data<std::int64_t>();
   bool* valid = t.valid.mutable_data<bool>();
@@ -66,7 +72,7 @@ Targets checked_targets(const char* op, const Tensor& x, const Tensor& target,
   }
   with_real(x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const Tensor dense = o.weight ? contiguous_copy(o.weight) : Tensor();
+    const Tensor dense = o.weight ? on_host(o.weight) : Tensor();
     const T* weights = data_or_null<T>(dense);
     T* weight = t.weight.mutable_data<T>();
     for (std::int64_t i = 0; i < R; i++) {
@@ -74,6 +80,8 @@ Targets checked_targets(const char* op, const Tensor& x, const Tensor& target,
       t.total += weight[i];
     }
   });
+  for (Tensor* each : {&t.index, &t.inside, &t.valid, &t.weight})
+    *each = on_device(*each, x.device());
   return t;
 }
 

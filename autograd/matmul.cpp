@@ -55,8 +55,7 @@ void run(const Tensor& a, const Tensor& b, Tensor& c) {
   const std::int64_t inner = out.rank() > 2 ? out[-3] : 1;
   const std::int64_t each = out[-2] * out[-1];
   const std::int64_t products = each ? out.numel() / each : 0;
-  const Scratch scratch(a.device(),
-                        UNROLL_VALUE_ON_DEVICE(a.device(), matmul_scratch<T>(shape)));
+  const Scratch scratch(a.device(), UNROLL_VALUE_ON_DEVICE(a.device(), matmul_scratch<T>(shape)));
   T* to = c.mutable_data<T>();
   for (std::int64_t i = 0; i < products; i += inner) {
     const T* from_a = a.data<T>() + batch_offset(a, out, i);
@@ -144,10 +143,9 @@ void run_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Tenso
                           .b_col = weight.strides()[0],
                           .c_row = O,
                           .beta = bias ? 1.0 : 0.0};
-  const Scratch scratch(x.device(),
-                        UNROLL_VALUE_ON_DEVICE(x.device(), matmul_scratch<T>(shape)));
-  UNROLL_ON_DEVICE(x.device(),
-          matmul<T>(shape, {x.data<T>(), weight.data<T>(), y.mutable_data<T>(), scratch.data()}));
+  const Scratch scratch(x.device(), UNROLL_VALUE_ON_DEVICE(x.device(), matmul_scratch<T>(shape)));
+  UNROLL_ON_DEVICE(x.device(), matmul<T>(shape, {x.data<T>(), weight.data<T>(), y.mutable_data<T>(),
+                                                 scratch.data()}));
 }
 
 }  // namespace

@@ -130,6 +130,17 @@ void show_run(const std::string& directory) {
       "training              " + state_text(c, directory) + "\n");
 }
 
+// Each device, what it is, or why it cannot be used.
+void show_devices() {
+  Table rows = {{"device", ""}};
+  for (const Device device : available_devices())
+    rows.push_back({name(device), description(device)});
+  for (const Device device : {Device::sim(), Device::cuda()})
+    if (!is_available(device))
+      rows.push_back({device == Device::sim() ? "sim" : "cuda", why_unavailable(device)});
+  print(table(rows));
+}
+
 void run_info(const std::string& path) {
   namespace fs = std::filesystem;
   if (fs::is_directory(path)) return show_run(path);
@@ -147,12 +158,23 @@ void run_info(const std::string& path) {
 }  // namespace
 
 void add_info(Command& unroll) {
-  const auto path = std::make_shared<std::string>();
+  struct Arguments {
+    std::string path;
+    bool devices = false;
+  };
+  const auto a = std::make_shared<Arguments>();
   Command info =
       unroll.subcommand("info", "what is in a safetensors, npz, npy or csv file or in a run");
-  info.argument("PATH", *path, "a file, or the folder of a run of unroll train");
-  info.footer("Examples:\n  unroll info run\n  unroll info run/model.safetensors");
-  info.on_run([path] { run_info(*path); });
+  info.argument("PATH", a->path, "a file, or the folder of a run of unroll train", Need::optional);
+  info.flag("--devices", a->devices, "list the devices that can be used, and why others cannot");
+  info.footer(
+      "Examples:\n  unroll info run\n  unroll info run/model.safetensors\n"
+      "  unroll info --devices");
+  info.on_run([a] {
+    if (a->devices == !a->path.empty()) throw UsageError("give a PATH, or --devices");
+    if (a->devices) return show_devices();
+    run_info(a->path);
+  });
 }
 
 }  // namespace unroll::cli

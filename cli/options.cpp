@@ -182,6 +182,21 @@ void Command::threads() {
       ->type_name("N");
 }
 
+void Command::device(Device& to) {
+  const auto set = [&to](const std::string& text) {
+    try {
+      to = device_of("--device", text);
+      require_available("--device", to);
+    } catch (const Error& error) {
+      throw UsageError(error.what());
+    }
+  };
+  app_->add_option_function<std::string>(
+          "--device", set, "where kernels run: cpu, cuda, cuda:1, ... or sim, which is slow")
+      ->default_str("cpu")
+      ->type_name("DEVICE");
+}
+
 void Command::exclude(const std::string& one, const std::string& other) {
   app_->get_option(one)->default_str("");
   app_->get_option(one)->excludes(app_->get_option(other));

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/error.h"
 
 namespace CLI {
@@ -59,6 +60,8 @@ class Command {
             const std::vector<std::string>& names = {});
   /// --threads N: kernels use that many from the parsing on. Results do not depend on it.
   void threads();
+  /// --device cpu, cuda, cuda:1, ... or sim. A device that cannot be used is bad usage.
+  void device(Device& to);
 
   /// Both given: bad usage. `one` is the exception: its default is not shown.
   void exclude(const std::string& one, const std::string& other);

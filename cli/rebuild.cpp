@@ -19,6 +19,7 @@ Tensor rebuild(const Model& model, const Tensor& values, const RunConfig& config
   const NoTape none;
   const std::int64_t T = values.shape()[0], C = values.shape()[1];
   const std::int64_t window = std::min(config.window, T);
+  const Device device = model.parameters->device();
   const bool last_only = config.model.kind == ModelKind::autoencoder_last;
   const Tensor windows = sliding_windows(values, window);
   std::vector<std::int64_t> starts;
@@ -31,8 +32,10 @@ Tensor rebuild(const Model& model, const Tensor& values, const RunConfig& config
   std::int64_t covered = last_only ? window - 1 : 0;  // steps before are done or stay open
   for (std::size_t first = 0; first < starts.size(); first += kBatch) {
     const std::size_t count = std::min<std::size_t>(kBatch, starts.size() - first);
-    const Tensor x = gather_windows(windows, {starts.data() + first, count}, config.dtype);
-    const Tensor y = cast_copy(model.reconstruction(x), Dtype::float64);  // [window or 1,count,C]
+    const Tensor x =
+        on_device(gather_windows(windows, {starts.data() + first, count}, config.dtype), device);
+    const Tensor y = cast_copy(on_device(model.reconstruction(x), Device::cpu()),
+                               Dtype::float64);  // [window or 1,count,C]
     const double* from = y.data<double>();
     const std::int64_t steps = y.shape()[0], N = static_cast<std::int64_t>(count);
     for (std::int64_t n = 0; n < N; n++) {

@@ -17,6 +17,7 @@ namespace {
 
 struct Arguments {
   std::string directory, data, out, plot;
+  Device device;
 };
 
 std::vector<double> column(const Tensor& values, std::int64_t c) {
@@ -77,7 +78,8 @@ void check_outputs(const Arguments& a) {
 void run_reconstruct(const Arguments& arguments) {
   check_outputs(arguments);
   const RunConfig config = load_config(arguments.directory);
-  const Model model = Model::load(config, arguments.directory);
+  Model model = Model::load(config, arguments.directory);
+  model.move_to(arguments.device);
   const Series series = read_data(arguments.data, config);
   const Standardizer standardizer(config.mean, config.sd);
   const Tensor x = standardizer.apply(series.values);
@@ -105,6 +107,7 @@ void add_reconstruct(Command& unroll) {
   command.text("--out", a->out, "csv: step, and each column beside its reconstruction",
                Need::required);
   command.text("--plot", a->plot, "picture: svg");
+  command.device(a->device);
   command.threads();
   command.footer(
       "Windows cover the series without overlap; the last one ends with the series.\n\n"

@@ -103,8 +103,9 @@ Data::Data(const Series& series, const RunConfig& config)
       test(windows_of("test", parts.test, standardizer, config)) {}
 
 Score evaluate(const Model& model, const Tensor& windows, const RunConfig& config) {
-  return unroll::evaluate(model.reconstruction, windows,
-                          {.dtype = config.dtype, .shortest = shortest(config)});
+  return unroll::evaluate(
+      model.reconstruction, windows,
+      {.dtype = config.dtype, .shortest = shortest(config), .device = model.parameters->device()});
 }
 
 TrainResult train(Model& model, const Data& data, const RunConfig& config,

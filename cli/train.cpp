@@ -118,6 +118,7 @@ void run_train(const TrainingOptions& options) {
     config = complete(config, options.epochs(), series);
   const Data data(series, config);
   Model model(config);
+  model.move_to(options.device());
 
   const std::atomic<bool>* stop = stop_on_signals();
   const RunFolder folder(directory, options.resume());

@@ -123,6 +123,7 @@ void TrainingOptions::add_schedule() {
 }
 
 void TrainingOptions::add_model() {
+  command_.device(device_);
   command_.choice(
       "--model", model_names(),
       [this](const std::string& text) { config_.model.kind = model_kind(text); },

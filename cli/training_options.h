@@ -33,6 +33,8 @@ class TrainingOptions {
   const std::string& data() const noexcept { return data_; }
   const std::string& out() const noexcept { return out_; }
   bool resume() const noexcept { return resume_; }
+  /// Where to train; no part of the config, so that a run may go on elsewhere.
+  Device device() const noexcept { return device_; }
 
   /// Throws UsageError where an option was given that says something else than `config`, the
   /// config.json of the run in `directory`.
@@ -59,6 +61,7 @@ class TrainingOptions {
   std::string data_, out_;
   std::int64_t epochs_ = 20;
   bool resume_ = false;
+  Device device_;
   std::vector<Setting> settings_;
 };
 

@@ -3,9 +3,9 @@
 #include "core/error.h"
 
 // Calls the function of the device's backend.
-#define UNROLL_ON_MEMORY_OF(device, ...)                                      \
-  switch ((device).kind) {                                                    \
-    UNROLL_GPU_CASES(device, __VA_ARGS__)                                     \
+#define UNROLL_ON_MEMORY_OF(device, ...)                                         \
+  switch ((device).kind) {                                                       \
+    UNROLL_GPU_CASES(device, __VA_ARGS__)                                        \
     default: fail("memory", name(device) + " is not what kernels of a GPU use"); \
   }
 

@@ -31,16 +31,14 @@
 #endif
 
 // Cases of a switch on a device: run the function of its backend.
-#define UNROLL_GPU_CASES(device, ...)                                    \
-  UNROLL_IF_SIM(case DeviceKind::sim : sim::__VA_ARGS__; break;)         \
-  UNROLL_IF_CUDA(case DeviceKind::cuda : cuda::select((device).index); \
-                 cuda::__VA_ARGS__; break;)
+#define UNROLL_GPU_CASES(device, ...)                            \
+  UNROLL_IF_SIM(case DeviceKind::sim : sim::__VA_ARGS__; break;) \
+  UNROLL_IF_CUDA(case DeviceKind::cuda : cuda::select((device).index); cuda::__VA_ARGS__; break;)
 
 // The same, and return its value.
-#define UNROLL_GPU_RETURNS(device, ...)                                  \
-  UNROLL_IF_SIM(case DeviceKind::sim : return sim::__VA_ARGS__;)         \
-  UNROLL_IF_CUDA(case DeviceKind::cuda : cuda::select((device).index); \
-                 return cuda::__VA_ARGS__;)
+#define UNROLL_GPU_RETURNS(device, ...)                          \
+  UNROLL_IF_SIM(case DeviceKind::sim : return sim::__VA_ARGS__;) \
+  UNROLL_IF_CUDA(case DeviceKind::cuda : cuda::select((device).index); return cuda::__VA_ARGS__;)
 
 namespace UNROLL_API unroll {
 
@@ -84,23 +82,23 @@ void require_launched(const char* call, Device device);
 // What a backend defines; Error is thrown as above. `select` makes a device that of the calls that
 // follow in this thread. `open_stream` gives the thread another stream, behind the `outer` one,
 // and `close_stream` goes back to that one, which then is behind the other.
-#define UNROLL_DEVICE_BACKEND(backend)                                \
-  namespace backend {                                                 \
-  int device_count() noexcept;                                        \
-  std::string why_no_device();                                        \
-  std::string describe(int device);                                   \
-  void select(int device) noexcept;                                   \
-  void* allocate(std::size_t bytes);                                  \
-  void deallocate(void* block) noexcept;                              \
-  void upload(void* to, const void* from, std::size_t bytes);         \
-  void download(void* to, const void* from, std::size_t bytes);       \
-  void copy_bytes(void* to, const void* from, std::size_t bytes);     \
-  void copy_strided(const StridedCopy& copy) noexcept;                \
-  void clear(void* to, std::size_t bytes);                            \
-  void require_launched();                                            \
-  void finish();                                                      \
-  void open_stream(StreamHandle& outer);                              \
-  void close_stream(StreamHandle outer) noexcept;                     \
+#define UNROLL_DEVICE_BACKEND(backend)                            \
+  namespace backend {                                             \
+  int device_count() noexcept;                                    \
+  std::string why_no_device();                                    \
+  std::string describe(int device);                               \
+  void select(int device) noexcept;                               \
+  void* allocate(std::size_t bytes);                              \
+  void deallocate(void* block) noexcept;                          \
+  void upload(void* to, const void* from, std::size_t bytes);     \
+  void download(void* to, const void* from, std::size_t bytes);   \
+  void copy_bytes(void* to, const void* from, std::size_t bytes); \
+  void copy_strided(const StridedCopy& copy) noexcept;            \
+  void clear(void* to, std::size_t bytes);                        \
+  void require_launched();                                        \
+  void finish();                                                  \
+  void open_stream(StreamHandle& outer);                          \
+  void close_stream(StreamHandle outer) noexcept;                 \
   }
 UNROLL_DEVICE_BACKEND(cuda)
 UNROLL_DEVICE_BACKEND(sim)

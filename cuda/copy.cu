@@ -19,15 +19,16 @@ struct Same {
 constexpr int tile = 32, tile_rows = 8;  // threads (tile, tile_rows)
 
 struct Transpose {
-  unsigned rows, columns;  // of an image in the output: y[row, column] = x[column, row]
+  unsigned rows, columns;       // of an image in the output: y[row, column] = x[column, row]
   std::int64_t x_step, y_step;  // from column to column in x, from row to row in y
   Walk<2> images;               // the other axes: (y, x)
 };
 
 template <class Word>
-__global__ void __launch_bounds__(tile * tile_rows)
+__global__ void __launch_bounds__(tile* tile_rows)
     transpose_kernel(Transpose shape, Word* y, const Word* x) {
-  using Tile = Word[tile][tile + 1];  // the extra column keeps a column's elements in distinct banks
+  using Tile =
+      Word[tile][tile + 1];  // the extra column keeps a column's elements in distinct banks
   SHARED(Tile, part);
   const unsigned across = (shape.columns + tile - 1) / tile, down = (shape.rows + tile - 1) / tile;
   const unsigned image = blockIdx.x / (across * down), at = blockIdx.x - image * across * down;
@@ -35,8 +36,7 @@ __global__ void __launch_bounds__(tile * tile_rows)
   const Offsets<2> offsets(shape.images, image);
   for (unsigned j = threadIdx.y; j < tile; j += tile_rows) {
     if (column + j < shape.columns && row + threadIdx.x < shape.rows)
-      part[j][threadIdx.x] =
-          x[offsets.at[1] + (column + j) * shape.x_step + (row + threadIdx.x)];
+      part[j][threadIdx.x] = x[offsets.at[1] + (column + j) * shape.x_step + (row + threadIdx.x)];
   }
   __syncthreads();
   for (unsigned i = threadIdx.y; i < tile; i += tile_rows) {
@@ -69,7 +69,9 @@ void transpose(const Strided& s, int axis, Word* y, const Word* x) {
                         s.stride[1][last], s.stride[0][axis], walk_of<2>(others)};
   const unsigned tiles = blocks_of(shape.rows, tile) * blocks_of(shape.columns, tile);
   launch(transpose_kernel<Word>,
-         {.name = "transpose", .grid = shape.images.count * tiles, .block = {tile, tile_rows},
+         {.name = "transpose",
+          .grid = shape.images.count * tiles,
+          .block = {tile, tile_rows},
           .stream = current_stream()},
          shape, y, x);
 }
@@ -78,7 +80,7 @@ template <class Word>
 void copy_words(const Strided& space, Word* y, const Word* x) {
   if (element_count(space) == 0) return;
   const std::int64_t start[2] = {};
-  const auto run = [&](const Strided& part, const std::int64_t (&offset)[2]) {
+  const auto run = [&](const Strided& part, const std::int64_t(&offset)[2]) {
     const int axis = axis_to_transpose(part);
     if (axis >= 0) return transpose(part, axis, y + offset[0], x + offset[1]);
     run_part(part, "copy", Same<Word>{}, Same<Word>{}, y + offset[0],

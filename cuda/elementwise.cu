@@ -18,9 +18,7 @@ using CompareOps = std::make_integer_sequence<int, int(Compare::ge) + 1>;
 template <Unary op, class T>
 struct UnaryOf {
   T p0, p1;
-  UNROLL_HOST_DEVICE T operator()(T x) const {
-    return unary_formula<op, ScalarMath<T>>(x, p0, p1);
-  }
+  UNROLL_HOST_DEVICE T operator()(T x) const { return unary_formula<op, ScalarMath<T>>(x, p0, p1); }
 };
 
 template <Binary op, class T>

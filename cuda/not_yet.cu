@@ -22,11 +22,11 @@ namespace unroll::UNROLL_GPU {
 #else
 #define UNROLL_MISSING(name) Runtime::kept().keep(#name " has no kernel for GPUs yet")
 #endif
-#define UNROLL_NOT_YET_FOR(Real, name, Result, Shape, Args)          \
-  template <>                                                        \
-  Result name<Real>(const Shape&, const Args<Real>&) noexcept {      \
-    UNROLL_MISSING(name);                                            \
-    return Result();                                                 \
+#define UNROLL_NOT_YET_FOR(Real, name, Result, Shape, Args)     \
+  template <>                                                   \
+  Result name<Real>(const Shape&, const Args<Real>&) noexcept { \
+    UNROLL_MISSING(name);                                       \
+    return Result();                                            \
   }
 #define UNROLL_NOT_YET(name, Result, Shape, Args)      \
   UNROLL_NOT_YET_FOR(float, name, Result, Shape, Args) \

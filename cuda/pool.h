@@ -7,8 +7,9 @@
 //   void* q = pool.allocate(bytes, stream);      // may be p: the stream runs in order
 //
 // A block belongs to the stream that asked for it. Its next user on this stream need not wait; one
-// on another stream first waits, on the device, for what the first stream holds by then. A block that
-// another stream gives back makes its own stream wait for that one. Thread-safe, for one device.
+// on another stream first waits, on the device, for what the first stream holds by then. A block
+// that another stream gives back makes its own stream wait for that one. Thread-safe, for one
+// device.
 //
 // Runtime has allocate (null for no memory), release, follow and number_of, as cuda/runtime.h says.
 #pragma once

@@ -14,9 +14,9 @@
 // kernels divide 32-bit numbers; offsets have 64 bits.
 #pragma once
 
+#include <string.h>
 #include <algorithm>
 #include <cstdint>
-#include <string.h>
 #include <utility>
 
 #include "core/host_device.h"
@@ -33,8 +33,8 @@ inline std::int64_t element_count(const Strided& s) {
   return n;
 }
 
-/// The space with axes of size 1 dropped and neighbours merged wherever one stride spans both, in all
-/// operands; at least one axis.
+/// The space with axes of size 1 dropped and neighbours merged wherever one stride spans both, in
+/// all operands; at least one axis.
 inline Strided merged(const Strided& s, int operands) {
   Strided r{};
   for (int d = 0; d < s.rank; d++) {
@@ -274,7 +274,9 @@ void run_part(const Strided& s, const char* name, const RowF& row_f, const F& f,
     const Rows rows = rows_of<V>(s, plan, operands);
     const std::int64_t threads = std::int64_t{rows.vectors} * rows.groups + rows.tail;
     launch(rows_kernel<V, RowF, Out, In...>,
-           {.name = name, .grid = blocks_of(threads, threads_of_rows), .block = threads_of_rows,
+           {.name = name,
+            .grid = blocks_of(threads, threads_of_rows),
+            .block = threads_of_rows,
             .stream = current_stream()},
            rows, row_f, Row<Out>{out, plan.step[0], false},
            Row<const In>{in, plan.step[1 + k], plan.constant[1 + k]}...);
@@ -282,8 +284,10 @@ void run_part(const Strided& s, const char* name, const RowF& row_f, const F& f,
   }
   const Walk<operands> walk = walk_of<operands>(s);
   launch(strided_kernel<F, Out, In...>,
-         {.name = name, .grid = blocks_of(walk.count, threads_of_elements),
-          .block = threads_of_elements, .stream = current_stream()},
+         {.name = name,
+          .grid = blocks_of(walk.count, threads_of_elements),
+          .block = threads_of_elements,
+          .stream = current_stream()},
          walk, f, out, in...);
 }
 
@@ -295,7 +299,7 @@ void for_each_element(const Strided& space, const char* name, const RowF& row_f,
   constexpr int operands = 1 + int(sizeof...(In));
   if (element_count(space) == 0) return;
   const std::int64_t start[operands] = {};
-  const auto run = [&](const Strided& part, const std::int64_t (&offset)[operands]) {
+  const auto run = [&](const Strided& part, const std::int64_t(&offset)[operands]) {
     const auto with_offsets = [&]<int... k>(std::integer_sequence<int, k...> each) {
       run_part(part, name, row_f, f, out + offset[0], each, (in + offset[1 + k])...);
     };

@@ -41,7 +41,7 @@ void write_csv(const std::string& path, const Tensor& values,
   std::string line;
   for (std::size_t i = 0; i < names.size(); i++) line += (i ? "," : "") + csv_field(names[i]);
   if (!names.empty()) file.write(line + "\n");
-  const Tensor dense = contiguous_copy(values);
+  const Tensor dense = contiguous_copy(on_device(values, Device::cpu()));
   with_dtype(dense.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* value = dense.data<T>();

@@ -20,11 +20,9 @@ Tensor read_npy(const std::string& path) {
 
 void write_npy(const std::string& path, const Tensor& x) {
   if (!x) fail("write_npy", path + ": the tensor is undefined");
-  if (x.device().kind != DeviceKind::cpu)
-    fail("write_npy", path + ": the tensor is on " + name(x.device()) + "; copy it to the cpu");
   if (x.dtype() == Dtype::bfloat16)
     fail("write_npy", path + ": NumPy has no bfloat16; convert with to() or write safetensors");
-  const Tensor dense = contiguous_copy(x);
+  const Tensor dense = contiguous_copy(on_device(x, Device::cpu()));
   AtomicFile file("write_npy", path);
   file.write(detail::npy_header(x));
   file.write(dense.raw_data(), static_cast<std::size_t>(x.numel()) * size_of(x.dtype()));

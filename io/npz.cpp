@@ -66,8 +66,6 @@ void check_content(const std::string& path, const std::vector<NamedTensor>& tens
       fail("write_npz", path + ": the tensor " + in_quotes(entry.name) + " " + what);
     };
     if (!entry.tensor) refuse("is undefined");
-    if (entry.tensor.device().kind != DeviceKind::cpu)
-      refuse("is on " + name(entry.tensor.device()) + "; copy it to the cpu");
     if (entry.tensor.dtype() == Dtype::bfloat16)
       refuse("is bfloat16, which NumPy lacks; convert with to() or write safetensors");
     if (!names.insert(entry.name).second) refuse("is named twice");
@@ -115,7 +113,7 @@ void write_npz(const std::string& path, const std::vector<NamedTensor>& tensors,
   AtomicFile file("write_npz", path);
   detail::ZipWriter zip(file, options.zip64);
   for (const NamedTensor& entry : tensors) {
-    const Tensor dense = contiguous_copy(entry.tensor);
+    const Tensor dense = contiguous_copy(on_device(entry.tensor, Device::cpu()));
     const std::string_view data(static_cast<const char*>(dense.raw_data()),
                                 static_cast<std::size_t>(dense.numel()) * size_of(dense.dtype()));
     zip.add(entry.name + std::string(kSuffix), {detail::npy_header(dense), data}, options.compress);

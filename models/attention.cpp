@@ -64,9 +64,9 @@ Tensor attend_of(const Tensor& mask, std::int64_t more) {
   Shape shape = mask.shape();
   const std::int64_t columns = shape[-1];
   shape[-1] += more;
-  Tensor attend = full(shape, 1, Dtype::boolean);
+  Tensor attend = full(shape, 1, Dtype::boolean, mask.device());
   Tensor own = view::slice(attend, -1, 0, columns);
-  copy_into(own, eq(mask, scalar(0, Dtype::boolean)));
+  copy_into(own, eq(mask, scalar(0, Dtype::boolean, mask.device())));
   return attend;
 }
 
@@ -75,7 +75,7 @@ Tensor bias_of(const Tensor& mask, std::int64_t more) {
   if (more == 0) return mask;
   Shape shape = mask.shape();
   shape[-1] = more;
-  return cat({mask, zeros(shape, mask.dtype())}, -1);
+  return cat({mask, zeros(shape, mask.dtype(), mask.device())}, -1);
 }
 
 struct Sizes {
@@ -107,11 +107,11 @@ AttentionMask mask_of(const MultiheadCall& call, const Sizes& s, Dtype dtype, st
   }
   if (mask.rank() == 3) mask = view::reshape(mask, split);
   const Tensor attend = attend_of(mask, more);
+  const auto number = [&](double value) { return scalar(value, dtype, mask.device()); };
   // Two boolean masks: the second as numbers, since both together would have the size of all
   // scores.
   if (result.attend)
-    result.bias =
-        where(attend, scalar(0, dtype), scalar(-std::numeric_limits<double>::infinity(), dtype));
+    result.bias = where(attend, number(0), number(-std::numeric_limits<double>::infinity()));
   else
     result.attend = attend;
   return result;
@@ -173,7 +173,7 @@ AttentionOut multihead_attention(const Tensor& q_in, const Tensor& k_in, const T
   if (w.bias_k) k = layout.with_step(k, w.bias_k), v = layout.with_step(v, w.bias_v);
   k = layout.split(k), v = layout.split(v);
   if (options.add_zero_attn) {
-    const Tensor zero = zeros({sizes.N, heads, 1, k.shape()[3]}, k.dtype());
+    const Tensor zero = zeros({sizes.N, heads, 1, k.shape()[3]}, k.dtype(), k.device());
     k = cat({k, zero}, 2), v = cat({v, zero}, 2);
   }
   const std::int64_t count = sizes.N * heads * sizes.L * (sizes.S + more);

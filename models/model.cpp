@@ -9,7 +9,9 @@ namespace {
 // Of the run's seed; shuffling and lengths have their own.
 constexpr std::uint64_t kStartStream = 1;
 
-Tensor as(Dtype dtype, const Tensor& t) { return t ? cast_copy(t, dtype) : t; }
+Tensor as(const Parameters& parameters, const Tensor& t) {
+  return t ? on_device(cast_copy(t, parameters.dtype()), parameters.device()) : t;
+}
 
 }  // namespace
 
@@ -26,16 +28,22 @@ Model Model::load(const RunConfig& config, const std::string& directory) {
   return model;
 }
 
+void Model::move_to(Device device) {
+  parameters->move_to(device);
+  reconstruction.move_constants(device);
+}
+
 Model Model::open(const std::string& directory) { return load(load_config(directory), directory); }
 
 Tensor decode_state(const Model& model, const Encoded& seen, std::int64_t steps,
                     const Lengths& lengths) {
   if (steps < 1) fail("decode_state", std::to_string(steps) + " steps are fewer than 1");
   const NoTape none;
-  const Dtype dtype = model.parameters->dtype();
+  const Parameters& p = *model.parameters;
   const Encoded encoded{
-      as(dtype, seen.y), {as(dtype, seen.state.h), as(dtype, seen.state.c)}, as(dtype, seen.last)};
-  const Tensor x = cast_copy(model.reconstruction.decode(encoded, steps, lengths), Dtype::float64);
+      as(p, seen.y), {as(p, seen.state.h), as(p, seen.state.c)}, as(p, seen.last)};
+  const Tensor decoded = model.reconstruction.decode(encoded, steps, lengths);
+  const Tensor x = cast_copy(on_device(decoded, Device::cpu()), Dtype::float64);
   const auto& given = model.reconstruction.options().given;
   return given && !given->mean.empty() ? Standardizer(given->mean, given->sd).invert(x) : x;
 }

@@ -22,6 +22,9 @@ struct Model {
   /// The same with the folder's own config.json.
   static Model open(const std::string& directory);
 
+  /// Moves parameters and constants to a device, where the model then takes its input.
+  void move_to(Device device);
+
   std::unique_ptr<Parameters> parameters;
   Reconstruction reconstruction;
 };

@@ -187,7 +187,7 @@ Tensor reverse_steps(const Tensor& x, const Lengths& lengths) {
   Shape rows = x.shape();
   rows.erase(0);
   rows[0] = T * N;
-  return reshape(index_select(reshape(x, rows), 0, from), x.shape());
+  return reshape(index_select(reshape(x, rows), 0, on_device(from, x.device())), x.shape());
 }
 
 Reconstruction::Reconstruction(Parameters& parameters, const ModelOptions& options)
@@ -220,6 +220,12 @@ void Reconstruction::reset(Random& random) {
   for (MaybeLinear* layer : {&to_code_, &from_code_, &from_state_, &score_, &combine_})
     if (*layer) (*layer)->reset(random);
   head_.reset(random);
+}
+
+void Reconstruction::move_constants(Device device) {
+  for (Tensor* t : {&mean_, &sd_})
+    if (*t) *t = on_device(*t, device);
+  if (frozen_) frozen_->move_to(device);
 }
 
 std::vector<NamedTensor> Reconstruction::constants() const {
@@ -282,7 +288,7 @@ Tensor Reconstruction::run_decoder(const Encoded& encoded, std::int64_t steps,
                                    const Lengths& lengths) const {
   if (starts_from_state(options_.kind)) {
     const Tensor& h = encoded.state.h;
-    const Tensor nothing = zeros({steps, h.shape()[1], 1}, h.dtype());
+    const Tensor nothing = zeros({steps, h.shape()[1], 1}, h.dtype(), h.device());
     return decoder_(nothing, lengths, decoder_start(encoded.state)).y;
   }
   if (options_.kind == ModelKind::autoencoder_all) return decoder_(encoded.y, lengths).y;

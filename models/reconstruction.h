@@ -115,7 +115,10 @@ class Reconstruction {
   /// Draws all parameters but those of a given encoder: PyTorch's default or options.init.
   void reset(Random& random);
 
-  /// x [T,N,I] through the encoder; a frozen one records nothing.
+  /// What is no parameter, a frozen encoder and its scale, to the device of the parameters.
+  void move_constants(Device device);
+
+  /// x [T,N,I], on the device of the parameters, through the encoder; a frozen one records nothing.
   Encoded encode(const Tensor& x, const Lengths& lengths = {}) const;
   /// The reconstruction of `steps` steps, as below, from what the encoder handed over. Throws Error
   /// where what the kind needs is undefined or has other sizes.

@@ -30,7 +30,10 @@ void Score::add(const Tensor& y, const Tensor& x, const Lengths& lengths) {
                       std::to_string(error_.size()) + "]");
   const std::int64_t T = x.shape()[0], N = x.shape()[1], C = x.shape()[2];
   const LengthsView view = lengths.view("score", T, N);
-  const Tensor a = cast_copy(y, Dtype::float64), b = cast_copy(x, Dtype::float64);
+  const auto numbers = [](const Tensor& t) {
+    return cast_copy(on_device(t, Device::cpu()), Dtype::float64);
+  };
+  const Tensor a = numbers(y), b = numbers(x);
   const double *p = a.data<double>(), *q = b.data<double>();
   for (std::int64_t t = 0; t < T; t++)
     for (std::int64_t n = 0; n < N; n++, p += C, q += C) {
@@ -96,7 +99,7 @@ Score evaluate(const Reconstruction& model, const Tensor& windows, const Evaluat
   for (std::int64_t start = 0; start < count; start += options.batch) {
     indices.resize(static_cast<std::size_t>(std::min(options.batch, count - start)));
     std::iota(indices.begin(), indices.end(), start);
-    const Tensor x = gather_windows(windows, indices, options.dtype);
+    const Tensor x = on_device(gather_windows(windows, indices, options.dtype), options.device);
     Lengths lengths;
     if (options.shortest > 0) lengths = random_lengths(random, x.shape()[1], options.shortest, T);
     const Tensor y = model(x, lengths), target = model.target(x, lengths);

@@ -48,6 +48,7 @@ struct EvaluateOptions {
   Dtype dtype = Dtype::float32;  // the model's
   std::int64_t batch = 256;      // windows at a time
   std::int64_t shortest = 0;     // > 0: lengths uniform in shortest..T, of a fixed seed
+  Device device = {};            // of the model's parameters
 };
 
 /// Scores the reconstruction of windows [count,T,C] (of autoencoder_last: of their last steps),

@@ -84,7 +84,8 @@ StepReport find_gradients(const LossFunction& loss_of, Parameters& parameters, c
   StepReport report;
   {
     Tape tape;
-    const Tensor loss = loss_of(batch);
+    const Batch there{on_device(batch.x, parameters.device()), batch.lengths};
+    const Tensor loss = loss_of(there);
     report.loss = loss.item();
     require_finite("the loss", report.loss);
     tape.backward(loss, parameters);

@@ -3,9 +3,10 @@
 //   Trainer trainer(model, parameters, {.steps = 2500});
 //   trainer.run([&](std::int64_t step) { return make_batch(step); });
 //
-// A batch is a function of its step alone, so that a run that was killed and resumed from its last
-// checkpoint ends in the same bits as one that was not. A Trainer keeps references to model and
-// parameters. Any other model trains by its loss of a batch. Not thread-safe.
+// The model and its parameters may be on any device, on which Trainer puts each batch. A batch is a
+// function of its step alone, so that a run that was killed and resumed from its last checkpoint
+// ends in the same bits as one that was not. A Trainer keeps references to model and parameters.
+// Any other model trains by its loss of a batch. Not thread-safe.
 #pragma once
 
 #include <atomic>

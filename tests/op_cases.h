@@ -119,5 +119,6 @@ std::string check_directions(const OpCase& c);    // K at once = K sweeps, recor
 std::string check_second_order(const OpCase& c);  // Hessian-vector products, three ways
 std::string check_backward(const OpCase& c);      // adds into flat gradients
 std::string check_footprint(const OpCase& c);     // all bytes come back
+std::string check_device(const OpCase& c, Device device);  // values and both sweeps as on the CPU
 
 }  // namespace unroll::testing

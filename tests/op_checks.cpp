@@ -83,6 +83,33 @@ struct Threads {
   ~Threads() { set_num_threads(before); }
 };
 
+Tensors moved(const Tensors& x, Device device) {
+  Tensors all;
+  for (const Tensor& t : x) all.push_back(on_device(t, device));
+  return all;
+}
+
+// Value, pullback and pushforward of the row on the device of x, one behind the other, with the
+// same cotangent and tangents wherever that is.
+Tensors swept(const OpCase& c, const Tensors& x, Dtype real) {
+  const auto is_real_input = [&](const Tensor& t) { return t.dtype() == real; };
+  Tensors at, v;
+  std::uint64_t seed = 9;
+  for (const Tensor& t : x) {
+    if (!is_real_input(t)) continue;
+    at.push_back(t);
+    v.push_back(on_device(random_normal(t.shape(), seed++, 1, real), t.device()));
+  }
+  Tape tape;
+  const Tensor y = c.f(x);
+  Tensors all{y};
+  if (!c.differentiable) return all;
+  const Tensor u = on_device(random_normal(y.shape(), 3, 1, real), y.device());
+  for (Tensor& g : tape.pull(y, u, at)) all.push_back(g);
+  all.push_back(tape.push(at, v, y));
+  return all;
+}
+
 }  // namespace
 
 std::string check_value(const OpCase& c) {
@@ -293,6 +320,24 @@ std::string check_backward(const OpCase& c) {
       wrong += say("gradient after " + std::to_string(int(times)) + " backward",
                    difference(parameters.gradient_views()[i], expected[i] * times), 1e-14);
   }
+  return wrong;
+}
+
+std::string check_device(const OpCase& c, Device device) {
+  const Tensors x = c.make_inputs();
+  Tensors narrow;
+  for (const Tensor& t : x) narrow.push_back(is_wanted(t) ? cast_copy(t, Dtype::float32) : t);
+  std::string wrong;
+  const auto compare = [&](const Tensors& at, Dtype real, double bar) {
+    const Tensors here = swept(c, at, real), there = swept(c, moved(at, device), real);
+    for (std::size_t i = 0; i < here.size(); i++) {
+      const char* what = i == 0 ? "value" : i + 1 < here.size() ? "pullback" : "pushforward";
+      wrong += say(std::string(name(real)) + " " + what, difference(there[i], here[i]), bar);
+      if (!(there[i].device() == device)) wrong += std::string(what) + " left the device; ";
+    }
+  };
+  compare(x, Dtype::float64, 1e-12);
+  compare(narrow, Dtype::float32, 2 * c.float32_tolerance);
   return wrong;
 }
 
