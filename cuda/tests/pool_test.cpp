@@ -1,5 +1,5 @@
-// The pool of device memory, over the simulator's streams: with checks, a block that is used again too
-// early is a race.
+// The pool of device memory, over the simulator's streams: with checks, a block that is used again
+// too early is a race.
 #include "cuda/pool.h"
 
 #include <set>
@@ -57,7 +57,9 @@ TEST_F(PoolTest, ABlockIsUsedAgain) {
   EXPECT_NE(a, b);
   pool.deallocate(a, first);
   EXPECT_EQ(pool.allocate(600, first), a);
-  EXPECT_NE(pool.allocate(5000, first), b);
+  void* const larger = pool.allocate(5000, first);
+  EXPECT_NE(larger, b);
+  pool.deallocate(larger, first);
   pool.deallocate(a, first);
   pool.deallocate(b, first);
 }

@@ -48,8 +48,8 @@ std::vector<NamedTensor> trained(const RunConfig& config, Device device) {
   trainer.run([&](std::int64_t step) { return batches.get(0, step); });
   std::vector<NamedTensor> all;
   for (std::size_t i = 0; i < model.parameters->names().size(); i++)
-    all.push_back({model.parameters->names()[i],
-                   on_device(model.parameters->tensors()[i], Device::cpu())});
+    all.push_back(
+        {model.parameters->names()[i], on_device(model.parameters->tensors()[i], Device::cpu())});
   return all;
 }
 
