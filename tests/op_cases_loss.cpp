@@ -251,8 +251,8 @@ void add_class_losses(std::vector<OpCase>& cases) {
       const std::int64_t C = row.x[row.x.rank() == 1 ? 0 : 1];
       const auto f = [=](const Tensors& x) {
         ClassOptions options{.label_smoothing = row.smoothing, .reduction = row.reduction};
-        if (row.weighted) options.weight = arange(C, x[0].dtype(), 0.5, 0.25);
-        return op.f(x[0], target, options);
+        if (row.weighted) options.weight = arange(C, x[0].dtype(), 0.5, 0.25, x[0].device());
+        return op.f(x[0], to(target, x[0].device()), options);
       };
       cases.push_back(
           {.op = op.name,
@@ -267,7 +267,7 @@ void add_class_losses(std::vector<OpCase>& cases) {
                    .f =
                        [](const Tensors& x) {
                          const std::int64_t R = x[0].shape()[0], C = x[0].shape()[1];
-                         const Tensor t = Random(3, 8).integers({R}, 0, C);
+                         const Tensor t = Random(3, 8).integers({R}, 0, C, x[0].device());
                          return cross_entropy(
                              x[0], t, {.label_smoothing = 0.1, .reduction = Reduction::none});
                        },
@@ -329,8 +329,8 @@ void add_loss_cases(std::vector<OpCase>& cases) {
   cases.push_back({.op = "length_mask",
                    .inputs = {normal({1})},
                    .f =
-                       [](const Tensors&) {
-                         return length_mask(Lengths{2, 0, 3}, 3, 3);
+                       [](const Tensors& x) {
+                         return length_mask(Lengths{2, 0, 3}, 3, 3, x[0].device());
                        },
                    .reference =
                        [](const Arrays&) {

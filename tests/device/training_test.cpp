@@ -45,7 +45,9 @@ std::vector<NamedTensor> trained(const RunConfig& config, Device device) {
   model.move_to(device);
   Batches batches(demo_windows(config), {.size = config.batch, .seed = config.seed});
   Trainer trainer(model.reconstruction, *model.parameters, config.train);
-  trainer.run([&](std::int64_t step) { return batches.get(0, step); });
+  trainer.run([&](std::int64_t step) {
+    return batches.get(step / batches.count(), step % batches.count());
+  });
   std::vector<NamedTensor> all;
   for (std::size_t i = 0; i < model.parameters->names().size(); i++)
     all.push_back(
