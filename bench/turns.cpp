@@ -30,13 +30,13 @@ long calls_of(const Call& call, double batch) {
   return std::max(1L, std::lround(double(count) * batch / taken));
 }
 
+}  // namespace
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t half = values.size() / 2;
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
-
-}  // namespace
 
 void stop_if(const std::atomic<bool>* stop) {
   if (stop && *stop) fail("bench", "stopped before the end");

@@ -21,6 +21,9 @@ struct Turns {
 std::vector<double> time_in_turns(const std::vector<std::function<void()>>& calls,
                                   const Turns& turns = {});
 
+/// The middle one, or the mean of the two in the middle.
+double median(std::vector<double> values);
+
 /// Throws Error once *stop is true; null: never.
 void stop_if(const std::atomic<bool>* stop);
 

@@ -1,6 +1,7 @@
 #include "bench/work.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -175,6 +176,19 @@ const char* name_of(Pass pass) { return pass == Pass::step ? "step" : "forward";
 std::string text_of(const Size& s) {
   return std::to_string(s.N) + "," + std::to_string(s.T) + "," + std::to_string(s.I) + "," +
          std::to_string(s.H);
+}
+
+std::optional<Size> size_of(const std::string& text) {
+  std::int64_t number[4] = {};
+  const char *at = text.data(), *const end = at + text.size();
+  for (int i = 0; i < 4; i++) {
+    if (i > 0 && (at == end || *at++ != ',')) return {};
+    const auto [stop, error] = std::from_chars(at, end, number[i]);
+    if (error != std::errc() || number[i] < 1) return {};
+    at = stop;
+  }
+  if (at != end) return {};
+  return Size{number[0], number[1], number[2], number[3]};
 }
 
 std::vector<Size> usual_sizes(const std::string& op) {

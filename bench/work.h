@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ const std::vector<std::string>& op_names();
 const char* name_of(Pass pass);
 /// "8,100,64,128".
 std::string text_of(const Size& size);
+/// The size of such a text; none where it is anything else than four whole numbers from 1.
+std::optional<Size> size_of(const std::string& text);
 /// Where nothing else is asked for.
 std::vector<Size> usual_sizes(const std::string& op);
 

@@ -1,5 +1,4 @@
 // unroll bench: how fast the kernels are on this machine, results checked first.
-#include <charconv>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -35,23 +34,9 @@ struct Row {
   double ms = 0, gflops = 0, percent_of_peak = 0, error = 0;
 };
 
-// "8,100,64,128"; empty where the text is anything else.
-std::optional<bench::Size> size_of(const std::string& text) {
-  std::int64_t number[4] = {};
-  const char *at = text.data(), *const end = at + text.size();
-  for (int i = 0; i < 4; i++) {
-    if (i > 0 && (at == end || *at++ != ',')) return {};
-    const auto [stop, error] = std::from_chars(at, end, number[i]);
-    if (error != std::errc() || number[i] < 1) return {};
-    at = stop;
-  }
-  if (at != end) return {};
-  return bench::Size{number[0], number[1], number[2], number[3]};
-}
-
 std::vector<bench::Size> sizes_of(const std::string& op, const std::string& asked) {
   if (asked.empty()) return bench::usual_sizes(op);
-  const std::optional<bench::Size> size = size_of(asked);
+  const std::optional<bench::Size> size = bench::size_of(asked);
   if (!size) throw UsageError("--size " + asked + " is not N,T,I,H, four whole numbers from 1");
   try {
     bench::require_size(op, *size);

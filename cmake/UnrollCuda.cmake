@@ -21,5 +21,16 @@ if(unroll_cuda)
   set(CMAKE_CUDA_COMPILER "${UNROLL_NVCC}" CACHE FILEPATH "nvcc")
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
+  # CMake 3.25 does not know how nvcc is asked for the standard that CUDA targets take from C++'s.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
   add_subdirectory(cuda)
 endif()
+
+# Kernels beside the library's own, by nvcc: an object library. Not from a folder where
+# unroll_sim_kernels() has made the same file C++.
+function(unroll_cuda_kernels target)
+  add_library(${target} OBJECT ${ARGN})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_options(${target} PRIVATE --Werror all-warnings)
+endfunction()
