@@ -40,7 +40,6 @@ endfunction()
 
 # The library's own kernels.
 file(GLOB unroll_gpu_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cuda/*.cu")
-# It stands in for the families whose file is not there yet.
 unroll_sim_kernels(unroll_gpu_plain ${unroll_gpu_sources})
 unroll_sim_kernels(unroll_gpu_checked ${unroll_gpu_sources} CHECKS)
 set_target_properties(unroll_gpu_checked PROPERTIES EXCLUDE_FROM_ALL ON)
