@@ -5,7 +5,9 @@
 //   const double bytes = bandwidth(Traffic::copy, 24 << 20, 1);          // bytes per second
 //
 // Both run on the instruction set in use (kernels/isa.h). Each figure is the best of many short
-// trials and is kept, so asking again costs nothing. Not for several threads at once.
+// trials. bandwidth() keeps it, so asking again costs nothing; fma_peak() tries again each time and
+// keeps the best, since a neighbour on the machine may halve what one moment shows. Not for several
+// threads at once.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +25,8 @@ enum class Traffic {
   update,  // out[i] = out[i] x
 };
 
-/// FLOP/s of independent chains of multiply-adds in registers; a multiply-add counts two. dtype:
-/// float32 or float64.
+/// FLOP/s of independent chains of multiply-adds in registers; a multiply-add counts two. The best
+/// so far: never less than before. dtype: float32 or float64.
 double fma_peak(Dtype dtype, int threads);
 
 /// Bytes per second, read and written together, of a loop over `bytes` bytes of arrays in all, a

@@ -51,9 +51,9 @@ struct KernelRow {
 };
 
 /// Checks `kernel` at all sizes, then times it in turn with ours, prints a table to stdout and
-/// returns its rows. Throws Error, naming the size, where h or c is off by more than `tolerance` of
-/// its largest number, in the first call or in one that finds its weights packed, and where the
-/// initial state was written over.
+/// returns its rows. Throws Error, naming the size, where h or c is off by more than `tolerance` by
+/// Reference, in the first call or in one that finds its weights packed, and where the initial
+/// state was written over; as require_turns.
 std::vector<KernelRow> try_lstm_forward(const std::string& name, const LstmForwardKernel& kernel,
                                         const std::vector<Size>& sizes = usual_sizes("lstm"),
                                         const Turns& turns = {});

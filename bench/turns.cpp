@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <string>
 
 #include "core/error.h"
 
@@ -38,11 +39,19 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
+void require_turns(const Turns& turns) {
+  if (turns.rounds < 1)
+    fail("bench", "rounds " + std::to_string(turns.rounds) + ": at least 1 is needed");
+  if (!(turns.batch > 0 && std::isfinite(turns.batch)))
+    fail("bench", "batch " + std::to_string(turns.batch) + ": seconds above 0 are needed");
+}
+
 void stop_if(const std::atomic<bool>* stop) {
   if (stop && *stop) fail("bench", "stopped before the end");
 }
 
 std::vector<double> time_in_turns(const std::vector<Call>& calls, const Turns& turns) {
+  require_turns(turns);
   std::vector<long> count;
   for (const Call& call : calls) {
     stop_if(turns.stop);

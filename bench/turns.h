@@ -17,12 +17,15 @@ struct Turns {
 
 /// Seconds per call of each, the median of the rounds. In a round each runs a batch of calls, after
 /// a few that warm it up; the first of a round is another one each time. Throws what calls throw,
-/// and Error once *turns.stop is true.
+/// Error once *turns.stop is true, and as require_turns.
 std::vector<double> time_in_turns(const std::vector<std::function<void()>>& calls,
                                   const Turns& turns = {});
 
 /// The middle one, or the mean of the two in the middle.
 double median(std::vector<double> values);
+
+/// Throws Error without a round or a batch longer than nothing.
+void require_turns(const Turns& turns);
 
 /// Throws Error once *stop is true; null: never.
 void stop_if(const std::atomic<bool>* stop);

@@ -2,7 +2,7 @@
 // as a user makes it, float32, on random numbers, and the same from the definition in float64.
 //
 //   const Work work = make_work("lstm", Pass::step, {.N = 8, .T = 100, .I = 64, .H = 128});
-//   if (error_of(work.results(), work.reference()) > tolerance) ...
+//   if (!(work.reference().error_of(work.results()) <= tolerance)) ...
 //   const double seconds = time_in_turns({[&] { work.call(); }})[0];
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/reference.h"
 #include "core/tensor.h"
 
 namespace unroll::bench {
@@ -26,10 +27,10 @@ struct Size {
 enum class Pass { forward, step };
 
 struct Work {
-  double flops;                        // of the products; a step has three times the forward's
-  std::function<void()> call;          // what is timed
-  std::function<Tensors()> results;    // one call: outputs, and of a step the gradients
-  std::function<Tensors()> reference;  // float64
+  double flops;                      // of the products; a step has three times the forward's
+  std::function<void()> call;        // what is timed
+  std::function<Tensors()> results;  // one call: outputs, and of a step the gradients
+  std::function<Reference()> reference;
 };
 
 /// "lstm", "gru", "rnn", "attention", "matmul".
@@ -46,6 +47,8 @@ std::vector<Size> usual_sizes(const std::string& op);
 /// Throws Error for an op of another name, a size with a number below 1, and one of which a tensor
 /// would hold more than 2^28 numbers.
 void require_size(const std::string& op, const Size& size);
+/// Bytes that a pass takes at most, about, with its check in float64.
+double bytes_of(const std::string& op, Pass pass, const Size& size);
 /// Draws the inputs. Throws as require_size.
 Work make_work(const std::string& op, Pass pass, const Size& size);
 
@@ -54,13 +57,5 @@ Work make_work(const std::string& op, Pass pass, const Size& size);
 Tensors recurrent_inputs(std::int64_t gates, const Size& size);
 /// The operations of its products, forward.
 double recurrent_flops(std::int64_t gates, const Size& size);
-/// The same numbers in float64.
-Tensors in_float64(const Tensors& x);
-
-/// The largest difference, each tensor's as a part of the largest number wanted in it; infinite
-/// where shapes differ or a number is not finite.
-double error_of(const Tensors& got, const Tensors& wanted);
-/// What float32 may be off by.
-inline constexpr double tolerance = 2e-5;
 
 }  // namespace unroll::bench

@@ -175,6 +175,9 @@ void Command::threads() {
     // More threads than processors only wait for each other.
     const std::int64_t useful = std::max(2u, std::thread::hardware_concurrency());
     set_num_threads(static_cast<int>(std::min(count, useful)));
+    if (count > useful)
+      std::fprintf(stderr, "unroll: --threads %lld: %lld run, as there are no more processors\n",
+                   static_cast<long long>(count), static_cast<long long>(useful));
   };
   app_->add_option_function<std::int64_t>("--threads", set,
                                           "threads to use; results do not depend on it")

@@ -11,6 +11,7 @@ namespace unroll::cli {
 namespace {
 
 std::atomic<bool> stop{false};
+bool no_stdout = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler must not lock");
 
 void on_signal(int) {
@@ -37,8 +38,13 @@ void guard_streams() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of that file
   for (int descriptor = 0; descriptor <= 2; descriptor++)
-    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) ::open("/dev/null", O_RDWR);
+    if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
+      no_stdout = no_stdout || descriptor == 1;
+      ::open("/dev/null", O_RDWR);
+    }
 }
+
+bool stdout_was_closed() noexcept { return no_stdout; }
 
 void sleep_while_waiting(char** argv) {
   constexpr const char* kPolicy = "OMP_WAIT_POLICY";

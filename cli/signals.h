@@ -13,6 +13,9 @@ const std::atomic<bool>* stop_on_signals();
 /// stream that is closed leads nowhere: else the next file opened would take its place.
 void guard_streams();
 
+/// Whether guard_streams() found stdout closed.
+bool stdout_was_closed() noexcept;
+
 /// Lets OpenMP's threads sleep while they wait, unless the environment says otherwise: spinning,
 /// which is the default of GCC's library, slows training down up to 70 times where other programs
 /// use the same processors. The library reads its environment before main() begins, so the program

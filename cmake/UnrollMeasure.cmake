@@ -1,6 +1,6 @@
 # unroll_measure: what bench/, bench/compare/, the command and the examples measure with. Never installed.
 add_library(unroll_measure STATIC)
-foreach(stem limits own_kernel turns work)
+foreach(stem limits own_kernel reference turns work)
   target_sources(unroll_measure PRIVATE "${PROJECT_SOURCE_DIR}/bench/${stem}.cpp")
 endforeach()
 target_link_libraries(unroll_measure PUBLIC unroll PRIVATE unroll_options)

@@ -253,6 +253,7 @@ class RecurrentPullback {
   void through_input_weights(const Chunk& chunk, RowRange rows) const {
     constexpr Index width = ColumnPanels<S>::two;
     alignas(64) Real out[gate_rows * width];
+    if (shape_.H == 0) zero_row(out, gate_rows * width);  // sums of nothing
     ChunkRows at(*this, chunk, rows.begin);
     for (Index first = rows.begin; first < rows.end; first += gate_rows) {
       const Index count = smaller(gate_rows, rows.end - first);

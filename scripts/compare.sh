@@ -12,6 +12,14 @@
 # says what the columns mean.
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
+# What is asked for, before anything is installed.
+if has_command python3; then
+  for word in "$@"; do
+    case $word in -h | --help) exec python3 "$root/bench/compare/command_line.py" --help ;; esac
+  done
+  python3 "$root/bench/compare/command_line.py" "$@" || exit
+fi
+
 venv=$build_dir/compare-venv
 requirements=$root/bench/compare/requirements.txt
 

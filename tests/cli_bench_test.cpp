@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tests/process.h"
 
@@ -66,8 +67,42 @@ TEST(CliBench, ATable) {
   EXPECT_EQ(done.out.find("forward"), std::string::npos) << done.out;
 }
 
+TEST(CliBench, CancelledSumsAreNotCalledWrong) {
+  for (const auto& [ops, size] :
+       {std::pair{"matmul", "1,1,518,1"}, std::pair{"lstm,rnn", "1,40,1,1"}}) {
+    const Finished done = bench({"--op", ops, "--size", size, "--rounds", "1", "--threads", "1"});
+    EXPECT_EQ(done.code, 0) << done.err;
+  }
+}
+
+TEST(CliBench, MoreMemoryThanThereIsIsBadUsage) {
+  const auto limited = [](const std::string& arguments) {
+    return Process("/bin/sh",
+                   {"-c", "ulimit -v 4000000; \"$1\" " + arguments, "sh", UNROLL_COMMAND})
+        .wait();
+  };
+  if (limited("--version").code != 0) GTEST_SKIP() << "sanitizers reserve more";
+  const Finished done = limited("bench --size 4000,1000,16,16");
+  expect_failure(done, 2, "GB are free: ask for a smaller --size");
+  EXPECT_NE(done.err.find("with its check in float64"), std::string::npos) << done.err;
+}
+
+TEST(CliBench, MoreThreadsThanProcessorsAreNamed) {
+  const Finished done =
+      bench({"--size", "1,2,3,4", "--pass", "forward", "--rounds", "1", "--threads", "1000000"});
+  EXPECT_EQ(done.code, 0);
+  EXPECT_NE(done.err.find("--threads 1000000: "), std::string::npos) << done.err;
+}
+
+TEST(CliBench, JsonNeedsAStdout) {
+  const Finished done =
+      Process("/bin/sh", {"-c", "\"$1\" bench --size 1,2,3,4 --json >&-", "sh", UNROLL_COMMAND})
+          .wait();
+  expect_failure(done, 1, "has no stdout");
+}
+
 TEST(CliBench, BadUsageIsOneLine) {
-  for (const char* size : {"1,2,3", "1,2,3,4,5", "1,2,3,0", "-1,2,3,4", "1,2,3,x", "1,,2,3",
+  for (const char* size : {"", "1,2,3", "1,2,3,4,5", "1,2,3,0", "-1,2,3,4", "1,2,3,x", "1,,2,3",
                            "1.5,2,3,4", "99999999999999999999,1,1,1", "1,2,3,4,"})
     expect_failure(bench({"--size", size}), 2, "--size");
   expect_failure(bench({"--size", "1000000,1000000,1,1"}), 2, "too large");
@@ -80,12 +115,32 @@ TEST(CliBench, BadUsageIsOneLine) {
   expect_failure(bench({"lstm"}), 2, "lstm");
 }
 
-TEST(CliBench, CtrlCEndsItInOneLine) {
+// The first rows are done soon; the last would take a minute.
+TEST(CliBench, CtrlCKeepsTheRowsThatAreDone) {
+  const Arguments slow = {"bench",    "--op", "rnn",       "--pass", "forward",
+                          "--rounds", "50",   "--threads", "1"};
+  Process text(UNROLL_COMMAND, slow);
+  const auto lines = [&] {
+    const std::string out = text.out();
+    return std::count(out.begin(), out.end(), '\n');
+  };
+  EXPECT_TRUE(testing::eventually([&] { return lines() >= 5; }));  // four of the header
+  text.kill(SIGINT);
+  const Finished done = text.wait();
+  EXPECT_EQ(done.code, 1);
+  EXPECT_EQ(done.err, "unroll: bench: stopped before the end\n");
+  EXPECT_NE(done.out.find("1,20,10,20"), std::string::npos) << done.out;
+  EXPECT_EQ(done.out.find("16,1000,32,64"), std::string::npos) << done.out;
+}
+
+TEST(CliBench, CtrlCLeavesWholeJson) {
   Process process(UNROLL_COMMAND,
-                  {"bench", "--size", "1,2,3,4", "--rounds", "1000", "--threads", "1"});
+                  {"bench", "--size", "1,2,3,4", "--rounds", "1000", "--threads", "1", "--json"});
   EXPECT_FALSE(testing::eventually([&] { return !process.is_running(); }, 100));
   process.kill(SIGINT);
-  expect_failure(process.wait(), 1, "stopped before the end");
+  const Finished done = process.wait();
+  EXPECT_EQ(done.code, 1) << done.err;
+  EXPECT_EQ(json::parse(done.out).at("rows"), json::array());
 }
 
 TEST(CliBench, TheHelpTellsOfIt) {

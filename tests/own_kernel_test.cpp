@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <thread>
 
@@ -89,18 +90,43 @@ TEST(BenchWork, EveryOpAgreesWithItsReference) {
     for (const Pass pass : {Pass::forward, Pass::step}) {
       const bench::Work work = bench::make_work(op, pass, {2, 3, 4, 5});
       Tensors got = work.results();
-      const Tensors wanted = work.reference();
-      EXPECT_LE(bench::error_of(got, wanted), bench::tolerance) << op;
+      const bench::Reference reference = work.reference();
+      EXPECT_LE(reference.error_of(got), bench::tolerance) << op;
       EXPECT_GT(got.size(), pass == Pass::step ? 2u : 0u) << op;
       for (Tensor& each : got) {
         const Tensor right = each;
         each = right * 1.001;
-        EXPECT_GT(bench::error_of(got, wanted), bench::tolerance) << op;
+        EXPECT_GT(reference.error_of(got), bench::tolerance) << op;
         each = right;
       }
       got.pop_back();
-      EXPECT_GT(bench::error_of(got, wanted), bench::tolerance) << op << ": one is missing";
+      EXPECT_GT(reference.error_of(got), bench::tolerance) << op << ": one is missing";
     }
+}
+
+TEST(BenchWork, CancelledSumsAreNotCalledWrong) {
+  const std::pair<const char*, Size> cases[] = {{"matmul", {1, 1, 518, 1}},
+                                                {"lstm", {1, 40, 1, 1}},
+                                                {"rnn", {1, 40, 1, 1}},
+                                                {"attention", {1, 1, 1, 64}}};
+  for (const auto& [op, size] : cases)
+    for (const Pass pass : {Pass::forward, Pass::step}) {
+      const bench::Work work = bench::make_work(op, pass, size);
+      EXPECT_LE(work.reference().error_of(work.results()), bench::tolerance) << op;
+    }
+}
+
+TEST(BenchReference, ErrorsArePartsOfWhatRoundingDoes) {
+  // 1e6 - 1e6 + 1: float32 keeps no more than 0.06 of 1e6.
+  const Tensor x = from_values<float>({1e6f, -1e6f, 1}, {3});
+  const bench::Reference reference(
+      {x}, [](const Tensors& inputs) { return Tensors{sum(inputs[0], {0}, true)}; });
+  const auto error = [&](float got) { return reference.error_of({full({1}, got)}); };
+  EXPECT_EQ(error(1), 0);
+  EXPECT_LE(error(1.06f), bench::tolerance);
+  EXPECT_GT(error(1000), bench::tolerance);
+  EXPECT_GT(error(std::numeric_limits<float>::quiet_NaN()), 1e300);
+  EXPECT_GT(reference.error_of({full({2}, 1.0f)}), 1e300);
 }
 
 TEST(BenchWork, OperationsAreThoseOfTheProducts) {
@@ -114,6 +140,17 @@ TEST(BenchWork, OperationsAreThoseOfTheProducts) {
   EXPECT_EQ(flops("rnn", Pass::forward), 2 * 6 * 5 * 9);
   EXPECT_EQ(flops("attention", Pass::forward), 4 * 2 * 4 * 9 * 5);
   EXPECT_EQ(flops("matmul", Pass::forward), 2 * 6 * 4 * 5);
+}
+
+TEST(BenchWork, TheCheckCountsInTheMemory) {
+  const Size size{8, 100, 64, 128};
+  for (const std::string& op : bench::op_names()) {
+    const double forward = bench::bytes_of(op, Pass::forward, size);
+    EXPECT_GT(forward, 8e5) << op;
+    EXPECT_GE(bench::bytes_of(op, Pass::step, size), forward) << op;
+  }
+  // 27 bytes of tape per 4 bytes of gates, at least.
+  EXPECT_GT(bench::bytes_of("lstm", Pass::step, size), 27.0 * 8 * 100 * 4 * 128);
 }
 
 TEST(BenchWork, SizesOutOfRangeAreRefused) {
@@ -137,6 +174,14 @@ TEST(BenchTurns, TimesAreThoseOfTheCalls) {
   EXPECT_GE(seconds[0], 2e-3);
   EXPECT_GE(seconds[1], 8e-3);
   EXPECT_LT(seconds[0], seconds[1]);
+}
+
+TEST(BenchTurns, NoRoundIsAnError) {
+  for (const bench::Turns& turns :
+       {bench::Turns{.rounds = 0}, {.rounds = -1}, {.batch = 0}, {.batch = std::nan("")}}) {
+    EXPECT_THROW(bench::time_in_turns({[] {}}, turns), Error);
+    EXPECT_THROW(bench::try_lstm_forward("mine", my_lstm_forward, kTiny, turns), Error);
+  }
 }
 
 TEST(BenchTurns, TheyStopWhenAsked) {

@@ -24,8 +24,8 @@ std::string name_of(const Problem& p) {
 }
 
 // T, N, I and H of 1; H around and off the lanes of every instruction set; more rows than a tile
-// and than a block of rows; a chunk that ends within the sequence; lengths with zeros and ties;
-// sequences that run backwards.
+// and than a block of rows; a chunk that ends within the sequence; lengths with zeros and ties; no
+// units, no inputs; sequences that run backwards.
 std::vector<Problem> problems(Cell cell) {
   return {{cell, 1, 1, 1, 1},
           {cell, 3, 1, 2, 4},
@@ -39,6 +39,9 @@ std::vector<Problem> problems(Cell cell) {
           {cell, 4, 6, 1, 9, {2, 4, 2, 0, 3, 4}},
           {cell, 6, 3, 2, 3, {2, 1, 2}},
           {cell, 3, 2, 2, 3, {0, 0}},
+          {cell, 3, 2, 5, 0},
+          {cell, 4, 3, 2, 0, {4, 0, 1}, true},
+          {cell, 3, 2, 0, 5},
           {cell, 1, 1, 1, 1, {}, true},
           {cell, 5, 3, 3, 5, {}, true},
           {cell, 40, 30, 1, 2, {}, true},
@@ -382,7 +385,7 @@ TEST_P(RecurrentKernel, RowStridesLeaveTheGapsAlone) {
 
 TEST_P(RecurrentKernel, NanInTheDataIsSeenInTheOutput) {
   for_each_problem([](const Problem& p) {
-    if (p.length(0) == 0) return;
+    if (p.length(0) == 0 || p.I == 0) return;
     Harness<float> kernel(p, inputs<float>(p, 11));
     kernel.in.x[0] = std::numeric_limits<float>::quiet_NaN();  // sequence 0, step 0 in time
     kernel.forward();

@@ -70,7 +70,7 @@ std::vector<StepsProblem> option_sets() {
 }
 
 // T, N, I and H of 1; H around and off the lanes; more rows than a tile; a chunk that ends within
-// the sequence; lengths with zeros and ties; each in both directions.
+// the sequence; lengths with zeros and ties; no units, no inputs; each in both directions.
 std::vector<StepsProblem> problems(const StepsProblem& options) {
   struct Sizes {
     std::int64_t T, N, I, H;
@@ -81,7 +81,8 @@ std::vector<StepsProblem> problems(const StepsProblem& options) {
   for (const Sizes& s :
        {Sizes{1, 1, 1, 1, false}, Sizes{3, 2, 3, 5, true}, Sizes{2, 7, 9, 17, false},
         Sizes{20, 30, 1, 4, false}, Sizes{5, 4, 2, 6, false, {5, 0, 3, 1}},
-        Sizes{4, 6, 1, 9, true, {2, 4, 2, 0, 3, 4}}, Sizes{3, 2, 2, 3, true, {0, 0}}}) {
+        Sizes{4, 6, 1, 9, true, {2, 4, 2, 0, 3, 4}}, Sizes{3, 2, 2, 3, true, {0, 0}},
+        Sizes{3, 2, 2, 0, false}, Sizes{3, 2, 0, 5, true}}) {
     StepsProblem p = options;
     p.T = s.T, p.N = s.N, p.I = s.I, p.H = s.H, p.reverse = s.reverse, p.lengths = s.lengths;
     all.push_back(p);
@@ -387,6 +388,7 @@ std::vector<float> spread(const std::vector<float>& rows, std::int64_t width, st
 TEST_P(RecurrentSteps, RowStridesLeaveTheGapsAlone) {
   for_each_problem([](const StepsProblem& p) {
     const std::int64_t P = p.P(), stride = P + 3;
+    if (P == 0) return;  // rows without numbers
     StepsHarness<float> dense(p, inputs<float>(p, 11)), strided(p, inputs<float>(p, 11));
     strided.h_stride = strided.y_stride = strided.dy_stride = stride;
     Outputs<float> want = dense.forward();

@@ -8,7 +8,6 @@ Each contender is a process of its own with a fixed number of threads. They take
 B C A, ...) at batches of calls of --batch ms each; the figure of a contender is its median over the
 rounds. docs/benchmarks.md says what is measured and what the columns mean.
 """
-import argparse
 import contextlib
 import dataclasses
 import glob
@@ -20,56 +19,20 @@ import statistics
 import sys
 import time
 
+import command_line
 import problems
 import table
-from contender import Contender, Failure
+from command_line import BUILT, HERE
+from contender import Contender, Failure, say
+from reference import TOLERANCE
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILT = os.path.join(os.environ.get("UNROLL_BUILD_DIR") or os.path.join(HERE, "..", "..", "build"), "bench")
-TOLERANCE = 2e-5  # of the largest number of each result; float32 against float64
+OURS_READY = 20  # seconds; a peer may load gigabytes first
 
 
 def parsed(arguments):
-    def integers(text):
-        return tuple(int(word) for word in text.split(","))
-
-    def size(text):
-        if len(integers(text)) != 4 or min(integers(text)) < 1:
-            raise argparse.ArgumentTypeError("N,T,I,H, each at least 1")
-        return integers(text)
-
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--ours", default=os.path.join(BUILT, "compare_unroll"), metavar="PROGRAM",
-                   help="our worker (default: build/bench/compare_unroll)")
-    p.add_argument("--also", action="append", default=[], metavar="PROGRAM",
-                   help="another build of our worker, shown beside; repeatable")
-    p.add_argument("--onednn", action="append", metavar="PROGRAM",
-                   help="a worker of oneDNN, repeatable (default: build/bench/compare_onednn*)")
-    p.add_argument("--torch", action="append", metavar="PYTHON",
-                   help="a Python with PyTorch, repeatable (default: this one)")
-    p.add_argument("--onnxruntime", metavar="PYTHON", help="a Python with it (default: this one)")
-    p.add_argument("--peers", default="onednn,torch,onnxruntime", metavar="LIST",
-                   help="kinds to run, of onednn,torch,onnxruntime; empty: none")
-    p.add_argument("--op", action="append", choices=[*problems.OPS, "lengths", "attention"],
-                   help="repeatable (default: all)")
-    p.add_argument("--pass", dest="passes", action="append", choices=problems.PASSES)
-    p.add_argument("--size", action="append", type=size, metavar="N,T,I,H",
-                   help="repeatable (default: six tuned sizes and five that nobody tuned)")
-    p.add_argument("--threads", type=integers, default=(1, 2), metavar="LIST")
-    p.add_argument("--rounds", type=int, default=5, help="batches of each contender")
-    p.add_argument("--batch", type=float, default=60, metavar="MS", help="length of a batch")
-    p.add_argument("--runs", type=int, default=1,
-                   help="repeat all with new processes; the table shows medians, as targets count")
-    p.add_argument("--quick", action="store_true", help="a part of the problems, in 3 minutes")
-    p.add_argument("--priority", action="store_true",
-                   help="contenders go before all other work, which stands still (needs root)")
-    p.add_argument("--json", metavar="FILE")
-    p.add_argument("--spoil", action="store_true", help=argparse.SUPPRESS)  # our results, by 1 %
-    options = p.parse_args(arguments)
+    options = command_line.parsed(arguments)
     if not os.path.exists(options.ours):
         raise Failure(f"no {options.ours}: build the target compare_workers, or see scripts/compare.sh")
-    if options.quick:
-        options.rounds, options.batch = min(options.rounds, 3), min(options.batch, 30)
     return options
 
 
@@ -93,7 +56,7 @@ def chosen(options):
 
 def commands(options):
     """(command, for which problems it is a bar) of each peer that there is."""
-    kinds = options.peers.split(",")
+    kinds = options.peers
     for program in options.also:
         yield [program], lambda problem: False
     if "onednn" in kinds:
@@ -105,10 +68,6 @@ def commands(options):
     if "onnxruntime" in kinds:
         python = options.onnxruntime or sys.executable
         yield [python, os.path.join(HERE, "onnxruntime_worker.py")], lambda problem: False
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 @dataclasses.dataclass
@@ -127,10 +86,10 @@ def start(options, threads, stack):
         contender = Contender(*arguments, priority=options.priority, **more)
         return stack.enter_context(contextlib.closing(contender))
 
-    ours = opened([options.ours], threads, spoil=options.spoil)
+    ours = opened([options.ours], threads, spoil=options.spoil, patience=OURS_READY)
     full = None
     if any(problem.lengths for problem in chosen(options)):
-        full = opened([options.ours], threads, name="full batch")
+        full = opened([options.ours], threads, name="full batch", patience=OURS_READY)
     peers = []
     for command, counts in commands(options):
         try:
@@ -149,7 +108,7 @@ def prepare_ours(ours, problem, folder):
     error = problem.error_of(ours.results())
     if error > TOLERANCE:
         raise Failure(f"{problem.name} {problem.pass_} {problem.size}: our result is wrong: off by "
-                      f"{error:.1e} of the largest, more than {TOLERANCE:.0e}")
+                      f"{error:.1e} of its largest number, more than {TOLERANCE:.0e}")
     return error
 
 
@@ -226,9 +185,38 @@ def processor():
         return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
+@contextlib.contextmanager
+def written_whole(path):
+    """A file that takes the place of `path` at the end; after a failure nothing of it remains. What is
+    no ordinary file, such as /dev/stdout, is written as it is."""
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w") as file:
+            yield file
+        return
+    part = path + ".part"
+    try:
+        with open(part, "w") as file:
+            yield file
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(part)
+        raise
+
+
 def main(arguments):
     options = parsed(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # workers are closed on the way out
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(written_whole(options.json)) if options.json else None
+        report = compared(options)
+        if file:
+            json.dump(report, file, indent=1)
+
+
+def compared(options):
+    """Prints the table; the report."""
     started = time.monotonic()
     print(table.head(), flush=True)
     runs = []
@@ -247,9 +235,7 @@ def main(arguments):
     print(f"\n{', '.join(names)}; {report['processor']}; {report['minutes']:.1f} minutes")
     print(", ".join(f"{key.replace('_', ' ')} {value if isinstance(value, int) else table.number(value)}"
                     for key, value in report["summary"].items()))
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump(report, file, indent=1)
+    return report
 
 
 if __name__ == "__main__":

@@ -5,25 +5,36 @@ import math
 import os
 import select
 import subprocess
+import sys
 import tempfile
 import time
 
 import numpy as np
 
 DISTURBED = 0.03  # of a batch's time
+QUIET = 5  # seconds without a word to those who wait
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 class Failure(Exception):
     """What a worker says it cannot do, or the end of a worker."""
 
 
+class Silence(Failure):
+    """A worker that does not answer in time."""
+
+
 class Contender:
     """A running worker for one number of threads."""
 
     def __init__(self, command, threads, counts=lambda problem: False, name=None, spoil=False,
-                 priority=False):
+                 priority=False, patience=120):
         """`counts` tells for which problems it is a bar; for others it is only reported. With
-        `priority` it goes before every ordinary process, which needs root."""
+        `priority` it goes before every ordinary process, which needs root. It gets `patience`
+        seconds to be ready."""
         environment = dict(os.environ)
         for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             environment[variable] = str(threads)
@@ -40,7 +51,7 @@ class Contender:
         try:
             if priority:
                 os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(1))
-            title = self.read(120)
+            title = self.first_line(patience)
             if not title.startswith("ready "):
                 raise Failure(f"{command[0]} is no worker: it said '{title}'")
         except BaseException:
@@ -48,12 +59,25 @@ class Contender:
             raise
         self.name = name or "-".join(title.split()[1:])
 
+    def first_line(self, patience):
+        quiet = min(QUIET, patience)
+        try:
+            return self.read(quiet)
+        except Silence:
+            if quiet == patience:
+                raise
+        say(f"waiting for {self.command[-1]} to be ready, {patience} s at most")
+        try:
+            return self.read(patience - quiet)
+        except Silence:
+            raise Silence(f"{self.command[-1]}: not ready in {patience} s") from None
+
     def read(self, seconds):
         """The next line."""
         end = time.monotonic() + seconds
         while b"\n" not in self.unread:
             if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
-                raise Failure(f"{self.command[-1]}: no answer in {seconds} s")
+                raise Silence(f"{self.command[-1]}: no answer in {seconds} s")
             more = os.read(self.process.stdout.fileno(), 65536)
             if not more:
                 self.complaints.seek(0)

@@ -9,9 +9,7 @@ import tempfile
 import numpy as np
 
 import reference
-
-OPS = ("lstm", "gru", "rnn")
-PASSES = ("forward", "step")
+from command_line import OPS, PASSES
 
 # (N, T, I, H)
 TUNED = [(1, 20, 10, 20), (1, 200, 64, 128), (8, 100, 64, 128), (32, 100, 128, 256),
@@ -83,11 +81,14 @@ class Problem:
             yield path
 
     def error_of(self, results):
-        """The largest difference from the reference, each result's as a part of its largest number;
-        infinite where a result is missing. The biases' gradients may be, as oneDNN has one bias."""
-        wanted = reference_of(dataclasses.replace(self, pass_="step"))
+        """The error of the worst result, as reference.error_of has it; infinite where a result is
+        missing. The biases' gradients may be, as oneDNN has one bias."""
+        whole = dataclasses.replace(self, pass_="step")
+        wanted = reference_of(whole)
         needed = {name for name in wanted if name == "y" or self.step and name[0] == "d" and name[:2] != "db"}
-        return reference.error_of(results, wanted) if needed <= results.keys() else math.inf
+        if not needed <= results.keys():
+            return math.inf
+        return reference.error_of(results, wanted, lambda: spreads_of(whole))
 
     def share(self):
         """Valid steps as a part of all."""
@@ -119,3 +120,8 @@ class Problem:
 @functools.lru_cache(maxsize=2)  # the passes and numbers of threads of one problem follow each other
 def reference_of(problem):
     return reference.reference(problem.op, problem.inputs(), problem.step)
+
+
+@functools.lru_cache(maxsize=2)
+def spreads_of(problem):
+    return reference.spreads_of(problem.op, problem.inputs(), problem.step)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -19,6 +20,7 @@ import table
 from contender import Contender, Failure
 
 WORKER = sys.argv.pop(1)
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "compare.sh")
 TINY = ["--ours", WORKER, "--peers", "", "--size", "3,5,2,9", "--threads", "1", "--rounds", "2",
         "--batch", "2"]
 
@@ -79,6 +81,37 @@ class Driver(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, r"^compare: no no/such: build .*\n$")
 
+    def test_bad_numbers_and_names_are_refused(self):
+        for wrong in (["--rounds", "0"], ["--runs", "0"], ["--batch", "nan"], ["--batch", "inf"], ["--batch", "0"],
+                      ["--threads", "0"], ["--threads", "1,x"], ["--size", "1,2,3"], ["--size", "1,2,3,0"],
+                      ["--peers", "tensorflow"]):
+            for program in (["compare.py", *TINY], ["command_line.py"], [SCRIPT]):
+                command = ([] if program == [SCRIPT] else [sys.executable]) + program + wrong
+                done = subprocess.run(command, capture_output=True, text=True)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), command)
+                self.assertIn(wrong[0], done.stderr)
+
+    def test_the_script_shows_its_help_at_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([SCRIPT, "--quick", "--help"], capture_output=True, text=True,
+                                  env={**os.environ, "UNROLL_BUILD_DIR": os.path.join(folder, "build")})
+            self.assertEqual((done.returncode, done.stderr, os.listdir(folder)), (0, "", []))
+        self.assertIn("--onednn", done.stdout)
+
+    def test_a_report_is_whole_or_not_there(self):
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as said:
+            path = os.path.join(folder, "report.json")
+            with self.assertRaises(OSError):
+                compare.main([*TINY, "--op", "rnn", "--json", os.path.join(folder, "none", "report.json")])
+            self.assertEqual(said.getvalue(), "")  # nothing was measured
+            with open(path, "w") as file:
+                file.write("before")
+            with self.assertRaises(Failure):
+                compare.main([*TINY, "--op", "rnn", "--spoil", "--json", path])
+            self.assertEqual(os.listdir(folder), ["report.json"])
+            with open(path) as file:
+                self.assertEqual(file.read(), "before")
+
     def test_an_interrupt_leaves_no_worker(self):
         driver = subprocess.Popen([sys.executable, "compare.py", *TINY, "--op", "lstm", "--rounds", "100000"],
                                   stdout=subprocess.PIPE, text=True)
@@ -119,6 +152,12 @@ class Worker(unittest.TestCase):
         with self.assertRaisesRegex(Failure, "ended: .*sorry"):
             Contender([sys.executable, "-c", "import sys; sys.exit('sorry')"], 1)
 
+    def test_one_that_is_not_ready_is_waited_for_aloud(self):
+        with mock.patch("contender.QUIET", 0.2), contextlib.redirect_stderr(io.StringIO()) as said:
+            with self.assertRaisesRegex(Failure, "not ready in 0.4 s"):
+                Contender(["sleep", "60"], 1, patience=0.4)
+        self.assertIn("waiting for 60 to be ready", said.getvalue())
+
 
 class Reference(unittest.TestCase):
     """Gradients against central differences of y . u."""
@@ -158,6 +197,24 @@ class Reference(unittest.TestCase):
         self.assertEqual(reference.error_of({"y": np.array([1.0, -2.5])}, wanted), 0.25)
         self.assertEqual(reference.error_of({"y": np.array([1.0, np.nan])}, wanted), float("inf"))
         self.assertEqual(reference.error_of({"y": np.array([1.0])}, wanted), float("inf"))
+
+
+    def test_cancelled_sums_are_not_called_wrong(self):
+        for op in problems.OPS:
+            problem = problems.Problem(op, "step", (1, 40, 1, 1))
+            inputs = problem.inputs()
+            exact = reference.reference(op, inputs, step=True)
+            spreads = reference.spreads_of(op, inputs, step=True)
+            for name, value in exact.items():
+                self.assertGreater(spreads[name], 0)
+                rounding = 2.0**-23 * spreads[name]
+                self.assertLess(problem.error_of({**exact, name: value + rounding}), reference.TOLERANCE)
+                wrong = problem.error_of({**exact, name: value + 1e-3 * max(spreads[name], abs(value).max())})
+                self.assertGreater(wrong, reference.TOLERANCE)
+        # A gradient that is nearly zero, of terms that are not.
+        wanted, off = {"dw": np.array([1e-9])}, {"dw": np.array([1e-9 + 1e-8])}
+        self.assertGreater(reference.error_of(off, wanted), 1)
+        self.assertLess(reference.error_of(off, wanted, lambda: {"dw": 1.0}), reference.TOLERANCE)
 
 
 class Rows(unittest.TestCase):
