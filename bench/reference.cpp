@@ -38,6 +38,17 @@ Tensors in_float64(const Tensors& x) {
   return all;
 }
 
+double error_of(const Tensors& got, const Tensors& wanted) {
+  if (got.size() != wanted.size()) return infinite;
+  double worst = 0;
+  for (std::size_t i = 0; i < got.size(); i++) {
+    const Tensor exact = cast_copy(wanted[i], Dtype::float64);
+    const double off = difference(got[i], exact);
+    if (off != 0) worst = std::max(worst, off / largest_of(exact));
+  }
+  return worst;
+}
+
 Reference::Reference(const Tensors& inputs, Definition definition)
     : inputs_(in_float64(inputs)),
       definition_(std::move(definition)),

@@ -26,6 +26,10 @@ inline constexpr double tolerance = 2e-5;
 /// The same numbers in float64.
 Tensors in_float64(const Tensors& x);
 
+/// The largest difference, each tensor's as a part of the largest number wanted in it; infinite
+/// where a result is missing, shapes differ or a number is not finite.
+double error_of(const Tensors& got, const Tensors& wanted);
+
 /// Results of inputs, all float64.
 using Definition = std::function<Tensors(const Tensors& inputs)>;
 
@@ -35,8 +39,7 @@ class Reference {
   Reference(const Tensors& inputs, Definition definition);
 
   const Tensors& wanted() const { return wanted_; }
-  /// The worst result's error; infinite where one is missing, shapes differ or a number is not
-  /// finite. Not for several threads at once.
+  /// The worst result's error, infinite as above. Not for several threads at once.
   double error_of(const Tensors& got) const;
 
  private:

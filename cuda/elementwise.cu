@@ -53,11 +53,11 @@ struct Where {
 // ---- From the op, a number, to its function
 
 template <class T>
-consteval bool has(Unary op) {
+UNROLL_HOST_DEVICE constexpr bool has(Unary op) {
   return !is_integer<T> || integer_has(op);
 }
 template <class T>
-consteval bool has(Binary op) {
+UNROLL_HOST_DEVICE constexpr bool has(Binary op) {
   return !is_integer<T> || integer_has(op);
 }
 

@@ -268,7 +268,9 @@ template <class RowF, class F, class Out, class... In, int... k>
 void run_part(const Strided& s, const char* name, const RowF& row_f, const F& f, Out* out,
               std::integer_sequence<int, k...>, const In*... in) {
   constexpr int operands = 1 + int(sizeof...(In));
-  constexpr int V = 16 / int(std::max({sizeof(Out), sizeof(In)...}));
+  // Words of 16 bytes; two doubles at a time would make nvcc spill around the calls in exp.
+  constexpr int largest = int(std::max({sizeof(Out), sizeof(In)...}));
+  constexpr int V = largest == 8 ? 1 : 16 / largest;
   const RowPlan<V> plan(s, operands);
   if (plan.fits && is_aligned<V>(out, false) && (is_aligned<V>(in, plan.constant[1 + k]) && ...)) {
     const Rows rows = rows_of<V>(s, plan, operands);

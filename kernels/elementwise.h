@@ -209,12 +209,12 @@ struct ScalarMath<std::int64_t> {
 template <class T>
 inline constexpr bool is_integer = T(0.5) == T(0);
 
-consteval bool integer_has(Unary op) {
+UNROLL_HOST_DEVICE constexpr bool integer_has(Unary op) {
   return op == Unary::neg || op == Unary::abs || op == Unary::sign || op == Unary::square ||
          op == Unary::relu || op == Unary::step || op == Unary::clamp || op == Unary::add_scalar ||
          op == Unary::mul_scalar;
 }
-consteval bool integer_has(Binary op) {
+UNROLL_HOST_DEVICE constexpr bool integer_has(Binary op) {
   return op == Binary::add || op == Binary::sub || op == Binary::mul || op == Binary::div ||
          op == Binary::maximum || op == Binary::minimum;
 }

@@ -9,6 +9,7 @@
 
 #include "bench/cudnn/cudnn_run.h"
 #include "bench/cudnn/gpu.h"
+#include "bench/reference.h"
 #include "bench/turns.h"
 #include "core/error.h"
 #include "kernels/isa.h"

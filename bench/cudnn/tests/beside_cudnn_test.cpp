@@ -10,6 +10,7 @@
 #include "autograd/ops.h"
 #include "bench/cudnn/cudnn_run.h"
 #include "bench/cudnn/gpu.h"
+#include "bench/reference.h"
 #include "core/device_memory.h"
 #include "core/view.h"
 
