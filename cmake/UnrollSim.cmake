@@ -32,7 +32,7 @@ function(unroll_sim_kernels target)
   target_include_directories(${target} PRIVATE
     "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/cuda/sim/include")
   target_link_libraries(${target} PRIVATE unroll_options)
-  target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -O1 -g1)  # #pragma unroll; lines in reports
+  target_compile_options(${target} PRIVATE -Wno-unknown-pragmas -Wno-pass-failed -O1 -g1)  # #pragma unroll; lines in reports
   if(arg_CHECKS)
     target_compile_options(${target} PRIVATE -fsanitize=thread)
   endif()
