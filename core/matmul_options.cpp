@@ -18,12 +18,17 @@ bool is_second(const char* variable, const std::string& first, const std::string
   return true;
 }
 
-std::atomic<MatmulOptions>& current() noexcept {
-  static std::atomic<MatmulOptions> options = [] {
+// Both options in one number, which every processor loads and stores at once.
+unsigned number_of(const MatmulOptions& options) noexcept {
+  return static_cast<unsigned>(options.backend) * 2 + options.tf32;
+}
+
+std::atomic<unsigned>& current() noexcept {
+  static std::atomic<unsigned> options = [] {
     try {
-      return matmul_options_of_environment();
+      return number_of(matmul_options_of_environment());
     } catch (const Error&) {
-      return MatmulOptions{};
+      return number_of({});
     }
   }();
   return options;
@@ -31,10 +36,13 @@ std::atomic<MatmulOptions>& current() noexcept {
 
 }  // namespace
 
-MatmulOptions matmul_options() noexcept { return current().load(std::memory_order_relaxed); }
+MatmulOptions matmul_options() noexcept {
+  const unsigned number = current().load(std::memory_order_relaxed);
+  return {.backend = MatmulBackend(number / 2), .tf32 = number % 2 == 1};
+}
 
 void set_matmul_options(const MatmulOptions& options) noexcept {
-  current().store(options, std::memory_order_relaxed);
+  current().store(number_of(options), std::memory_order_relaxed);
 }
 
 MatmulOptions matmul_options_of_environment() {
