@@ -54,17 +54,17 @@ install(FILES "${PROJECT_BINARY_DIR}/unrollConfig.cmake"
 
 # pkg-config: one file for the three libraries of C++, dependants first, and one for C.
 set(unroll_pc_libs "")
-foreach(library unroll_models unroll_io unroll)
+foreach(library unroll_models unroll_io)
   get_target_property(type ${library} TYPE)
   if(NOT type STREQUAL "INTERFACE_LIBRARY")
     string(APPEND unroll_pc_libs " -l${library}")
   endif()
 endforeach()
-foreach(backend IN LISTS unroll_backends)
-  string(APPEND unroll_pc_libs " -l${backend}")
-endforeach()
 if(unroll_backends)  # which need the library in turn
-  string(APPEND unroll_pc_libs " -lunroll -ldl")
+  list(JOIN unroll_backends " -l" backends)
+  string(APPEND unroll_pc_libs " -Wl,--start-group -lunroll -l${backends} -Wl,--end-group -ldl")
+else()
+  string(APPEND unroll_pc_libs " -lunroll")
 endif()
 if(TARGET unroll_cuda)
   string(APPEND unroll_pc_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")
