@@ -187,7 +187,8 @@ TYPED_TEST(GpuAttention, PushIsTheCpus) {
     const Outputs<T> out = on_cpu(c, in);
     const auto got = push_on_sim(c, in, out, tangent, all);
     const auto want = push_on_cpu(c, in, out, tangent, all);
-    for (std::size_t i = 0; i < got.size(); i++) expect_close(got[i], want[i], tolerance<T>);
+    for (std::size_t i = 0; i < got.size(); i++)
+      expect_close(got[i], want[i], tolerance<T>, 1);  // of one key, the weight does not move
   }
 }
 

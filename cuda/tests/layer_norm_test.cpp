@@ -210,7 +210,7 @@ void check_push(const LayerNormShape& s, const Options& o, bool with_x, bool wit
                                 .ty = ty.data()});
     return ty.values();
   });
-  expect_close(got, expected, tolerance<T>);
+  expect_close(got, expected, tolerance<T>, 1);  // of rows of two, all but nothing cancels
 }
 
 TEST(LayerNormKernel, PushEqualsTheCpu) {

@@ -20,7 +20,8 @@ std::vector<T> numbers(std::size_t n) {
 template <>
 std::vector<std::int64_t> numbers(std::size_t n) {
   std::vector<std::int64_t> values(n);
-  for (std::size_t i = 0; i < n; i++) values[i] = std::int64_t(i * 7 % 11) - 5;
+  for (std::size_t i = 0; i < n; i++)
+    values[i] = i % 101 == 0 ? 2 : i % 3 == 0 ? -1 : 1;  // whose product fits
   return values;
 }
 

@@ -75,12 +75,13 @@ inline void in_every_order(const std::function<void()>& work) {
   sim::set_options(before);
 }
 
-/// Each of `got` is within `tolerance` of the largest magnitude of `expected`; NaN equals NaN
-/// alone.
+/// Each of `got` is within `tolerance` of the largest magnitude of `expected`, or of `terms`, the
+/// magnitude of what it is a sum of, where that may cancel; NaN equals NaN alone.
 template <class T>
-void expect_close(const std::vector<T>& got, const std::vector<T>& expected, double tolerance) {
+void expect_close(const std::vector<T>& got, const std::vector<T>& expected, double tolerance,
+                  double terms = 0) {
   ASSERT_EQ(got.size(), expected.size());
-  double largest = 0;
+  double largest = terms;
   for (const T e : expected)
     if (std::isfinite(e)) largest = std::max(largest, std::fabs(static_cast<double>(e)));
   for (std::size_t i = 0; i < got.size(); i++) {
