@@ -52,12 +52,13 @@ TEST(SoftmaxKernel, RowsBeyondSharedMemory) {
   }
 }
 
-TEST(SoftmaxKernel, NothingToDo) {
+TEST(SoftmaxKernel, LaunchesNothingWithoutNumbers) {
   for (const SoftmaxShape s : {SoftmaxShape{.rows = 0, .n = 3}, SoftmaxShape{.rows = 3, .n = 0}}) {
-    EXPECT_TRUE(on_gpu<float>(s, {}).empty());
-    sim::softmax_pull<float>(s, {.y = nullptr, .u = nullptr, .v = nullptr});
-    sim::softmax_push<float>(s, {.y = nullptr, .u = nullptr, .v = nullptr});
-    sim::synchronize();
+    expect_no_launch([&] {
+      on_gpu<float>(s, {});
+      sim::softmax_pull<float>(s, {.y = nullptr, .u = nullptr, .v = nullptr});
+      sim::softmax_push<float>(s, {.y = nullptr, .u = nullptr, .v = nullptr});
+    });
   }
 }
 

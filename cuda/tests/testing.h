@@ -12,40 +12,11 @@
 #include <vector>
 
 #include "cuda/sim/sim.h"
+#include "cuda/sim/tests/device_array.h"
 
 namespace unroll::gpu_test {
 
-/// An array in device memory; new elements are NaNs.
-template <class T>
-class DeviceArray {
- public:
-  explicit DeviceArray(std::size_t n)
-      : size_(n), data_(static_cast<T*>(sim::malloc(n * sizeof(T)))) {}
-  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
-    sim::memcpy(data_, values.data(), size_ * sizeof(T));
-  }
-  ~DeviceArray() {
-    try {
-      sim::free(data_);
-    } catch (const std::exception& error) {
-      ADD_FAILURE() << error.what();
-    }
-  }
-  DeviceArray(const DeviceArray&) = delete;
-  DeviceArray& operator=(const DeviceArray&) = delete;
-
-  T* data() const { return data_; }
-  std::size_t size() const { return size_; }
-  std::vector<T> values() const {
-    std::vector<T> host(size_);
-    sim::memcpy(host.data(), data_, size_ * sizeof(T));
-    return host;
-  }
-
- private:
-  std::size_t size_;
-  T* data_;
-};
+using sim_test::DeviceArray;
 
 /// n numbers, normal with deviation 1.
 template <class T>
@@ -73,6 +44,14 @@ inline void in_every_order(const std::function<void()>& work) {
     work();
   }
   sim::set_options(before);
+}
+
+/// `work`, whose shapes hold no element, launches no kernel: a grid of nothing is an error.
+inline void expect_no_launch(const std::function<void()>& work) {
+  sim::reset_meter();
+  work();
+  sim::synchronize();
+  EXPECT_TRUE(sim::meter().empty());
 }
 
 /// Each of `got` is within `tolerance` of the largest magnitude of `expected`, or of `terms`, the

@@ -56,7 +56,7 @@ TEST(Mistakes, FarBeyondAnAllocation) {
   const DeviceArray<float> x(10);
   expect_only(
       Fault::out_of_bounds, By::everyone,
-      [&](bool wrong) { write_one({x.data()}, wrong ? 200 : 0); }, "testing.h:");
+      [&](bool wrong) { write_one({x.data()}, wrong ? 200 : 0); }, "device_array.h:");
 }
 
 TEST(Mistakes, BesideASharedArray) {

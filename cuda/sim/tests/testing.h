@@ -11,40 +11,9 @@
 #include <vector>
 
 #include "cuda/sim/sim.h"
+#include "cuda/sim/tests/device_array.h"
 
 namespace unroll::sim_test {
-
-/// An array in device memory.
-template <class T>
-class DeviceArray {
- public:
-  explicit DeviceArray(std::size_t n)
-      : size_(n), data_(static_cast<T*>(sim::malloc(n * sizeof(T)))) {}
-  explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
-    sim::memcpy(data_, values.data(), size_ * sizeof(T));
-  }
-  ~DeviceArray() {
-    try {
-      sim::free(data_);
-    } catch (const Error& error) {
-      ADD_FAILURE() << error.what();
-    }
-  }
-  DeviceArray(const DeviceArray&) = delete;
-  DeviceArray& operator=(const DeviceArray&) = delete;
-
-  T* data() const { return data_; }
-  std::size_t size() const { return size_; }
-  std::vector<T> values() const {
-    std::vector<T> host(size_);
-    sim::memcpy(host.data(), data_, size_ * sizeof(T));
-    return host;
-  }
-
- private:
-  std::size_t size_;
-  T* data_;
-};
 
 /// n numbers in [-1, 1).
 inline std::vector<float> uniform(std::size_t n, unsigned seed = 1) {
