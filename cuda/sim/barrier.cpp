@@ -12,10 +12,10 @@ void wait_at(Thread& t, State state, Site site) {
 void require_same_barrier(const Block& b, const Thread& last) {
   for (const Thread& t : b.threads) {
     if (t.site == last.site && t.vote == last.vote) continue;
-    note(Fault::divergent_barrier, "threads of one block meet at different barriers, " + text(t) +
-                                       " at " + text(t.site) + " and " + text(last) + " at " +
-                                       text(last.site));
-    leave();
+    fail(Fault::divergent_barrier, [&] {
+      return "threads of one block meet at different barriers, " + text(t) + " at " + text(t.site) +
+             " and " + text(last) + " at " + text(last.site);
+    });
   }
 }
 

@@ -20,8 +20,7 @@ void check(const void* p, std::size_t bytes, Touch touch, std::uintptr_t pc) {
 }
 
 [[noreturn]] void wrong_copy(const char* what, Site site) {
-  note(Fault::async_copy, std::string("cp.async: ") + what + " at " + text(site));
-  leave();
+  fail(Fault::async_copy, [&] { return std::string("cp.async: ") + what + " at " + text(site); });
 }
 
 void require_copy(const void* shared, const void* global, std::size_t bytes, std::size_t zeros,
@@ -51,8 +50,7 @@ namespace unroll::sim::device {
 using namespace detail;
 
 void misuse(const char* what, Site site) {
-  note(Fault::misuse, std::string(what) + " at " + text(site));
-  leave();
+  fail(Fault::misuse, [&] { return std::string(what) + " at " + text(site); });
 }
 
 void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, Site site) {
@@ -63,12 +61,12 @@ void* shared_array(const void* tag, std::size_t bytes, std::size_t alignment, Si
   const std::size_t limit = machine().options.arch.shared_per_block;
   const bool too_many = b.static_bytes > static_shared_per_block;
   if (too_many || b.static_bytes + machine().work->launch.shared > limit) {
-    note(Fault::launch_limit,
-         "the shared arrays of a block take " + std::to_string(b.static_bytes) + " bytes and " +
+    fail(Fault::launch_limit, [&] {
+      return "the shared arrays of a block take " + std::to_string(b.static_bytes) + " bytes and " +
              std::to_string(machine().work->launch.shared) + " dynamic ones; allowed are " +
              std::to_string(static_shared_per_block) + ", in all " + std::to_string(limit) +
-             ", at " + text(site));
-    leave();
+             ", at " + text(site);
+    });
   }
   // Banks repeat every 128 bytes: an array begins where the first does.
   Region* region = take_shared(bytes, std::max<std::size_t>(alignment, 128), b.number, site);

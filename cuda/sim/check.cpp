@@ -41,11 +41,12 @@ void check_elsewhere(std::uintptr_t address, std::size_t bytes, Touch touch, std
   if (in_module(address)) return;
   for (const auto& fiber : machine().fibers) {
     if (!fiber->owns(address)) continue;
-    note(Fault::foreign_memory, text(*running) + " touches a local variable of another thread", pc);
-    leave();
+    fail(
+        Fault::foreign_memory,
+        [] { return text(*running) + " touches a local variable of another thread"; }, pc);
   }
-  note(Fault::host_pointer, text(*running) + " touches memory of the host", pc);
-  leave();
+  fail(
+      Fault::host_pointer, [] { return text(*running) + " touches memory of the host"; }, pc);
 }
 
 const char* verb(Touch touch) {
@@ -54,25 +55,19 @@ const char* verb(Touch touch) {
 
 void check_region(const Region& r, std::uintptr_t address, std::size_t bytes, Touch touch,
                   std::uintptr_t pc) {
-  const auto wrong = [&](Fault fault, const std::string& what) {
-    note(fault, text(*running) + " " + verb(touch) + " " + what, pc);
+  const auto wrong = [&](Fault fault, const char* which) {
+    const auto words = [&] {
+      return text(*running) + " " + verb(touch) + " " + std::to_string(bytes) + " bytes at byte " +
+             std::to_string(std::ptrdiff_t(r.offset(address))) + " of " + text(r) + which;
+    };
+    fail(fault, words, pc);
   };
-  if (r.freed) {
-    wrong(Fault::use_after_free, text(r) + ", which was freed");
-  } else if (!r.holds(address, bytes)) {
-    wrong(Fault::out_of_bounds, std::to_string(bytes) + " bytes at byte " +
-                                    std::to_string(std::ptrdiff_t(r.offset(address))) + " of " +
-                                    text(r));
-  } else if (r.kind == Region::Kind::shared && r.block != running->block->number) {
-    wrong(Fault::foreign_memory, text(r) + " of another block");
-  } else if (touch != Touch::write && !r.shadow.written(r.offset(address), bytes)) {
-    wrong(Fault::unwritten_read, std::to_string(bytes) + " bytes at byte " +
-                                     std::to_string(r.offset(address)) + " of " + text(r) +
-                                     ", which nobody wrote");
-  } else {
-    return;
-  }
-  leave();
+  if (r.freed) wrong(Fault::use_after_free, ", which was freed");
+  if (!r.holds(address, bytes)) wrong(Fault::out_of_bounds, "");
+  if (r.kind == Region::Kind::shared && r.block != running->block->number)
+    wrong(Fault::foreign_memory, " of another block");
+  if (touch != Touch::write && !r.shadow.written(r.offset(address), bytes))
+    wrong(Fault::unwritten_read, ", which nobody wrote");
 }
 
 Access access_now(Touch touch, std::uintptr_t pc) {
@@ -93,6 +88,7 @@ std::string text(const Access& a) {
 }
 
 void note_race(const Access& before, const Access& now, const char* kinds) {
+  const Unchecked own;
   note(Fault::race, std::string(kinds) + ": " + text(now) + " against " + text(before), now.pc,
        before.pc);
 }
@@ -149,7 +145,7 @@ bool update(Region& r, std::size_t offset, std::size_t bytes, Touch touch, std::
 
 void check_access(std::uintptr_t address, std::size_t bytes, Touch touch, std::uintptr_t pc) {
   Thread* t = running;
-  if (t == nullptr || bytes == 0 || t->fiber->owns(address)) return;
+  if (t == nullptr || Unchecked::on || bytes == 0 || t->fiber->owns(address)) return;
   const auto here = reinterpret_cast<std::uintptr_t>(&device::here);
   if (address - here < sizeof(device::here)) return;
   preempt();

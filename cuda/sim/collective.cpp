@@ -29,10 +29,10 @@ void out(const Thread& t, const T& value) {
 void require_alike(Thread* lanes, unsigned mask, const Thread& last) {
   for_lanes(lanes, mask, [&](const Thread& t) {
     if (t.mask == mask && t.site == last.site && t.request.combine == last.request.combine) return;
-    note(Fault::divergent_collective, "lanes of one warp disagree on the call or its mask, " +
-                                          text(t) + " at " + text(t.site) + " and " + text(last) +
-                                          " at " + text(last.site));
-    leave();
+    fail(Fault::divergent_collective, [&] {
+      return "lanes of one warp disagree on the call or its mask, " + text(t) + " at " +
+             text(t.site) + " and " + text(last) + " at " + text(last.site);
+    });
   });
 }
 
@@ -53,14 +53,13 @@ void join_clocks(Block& b, unsigned warp, unsigned mask) {
 
 void check_mask(const Thread& t, unsigned mask, Site site) {
   if ((mask >> t.here.lane & 1) == 0) {
-    note(Fault::divergent_collective, text(t) + " is not in the mask of its call at " + text(site));
-    leave();
+    fail(Fault::divergent_collective,
+         [&] { return text(t) + " is not in the mask of its call at " + text(site); });
   }
   const unsigned left = unsigned(t.block->threads.size()) - t.here.warp * warp_lanes;
   if (left < warp_lanes && mask >> left != 0) {
-    note(Fault::divergent_collective,
-         "the mask at " + text(site) + " names lanes that the block does not have");
-    leave();
+    fail(Fault::divergent_collective,
+         [&] { return "the mask at " + text(site) + " names lanes that the block does not have"; });
   }
 }
 
@@ -96,9 +95,10 @@ void combine_shuffle(Thread* lanes, unsigned mask) {
     const int source = t.request.argument % 256 - 1;
     const auto bytes = std::size_t(t.request.argument / 256);
     if (source >= 0 && (mask >> source & 1) == 0) {
-      note(Fault::divergent_collective, text(t) + " reads lane " + std::to_string(source) +
-                                            ", which is not in the mask, at " + text(t.site));
-      leave();
+      fail(Fault::divergent_collective, [&] {
+        return text(t) + " reads lane " + std::to_string(source) +
+               ", which is not in the mask, at " + text(t.site);
+      });
     }
     std::memcpy(t.request.out, source < 0 ? t.request.in : lanes[source].request.in, bytes);
   });

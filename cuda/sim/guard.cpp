@@ -28,6 +28,7 @@ std::uintptr_t program_counter(const void* context) {
 }
 
 void note_kernel_fault(std::uintptr_t address, const Region* r, std::uintptr_t pc) {
+  const Unchecked own;
   const std::string who = text(*running);
   if (running->fiber->guards(address))
     return note(Fault::stack_overflow,

@@ -149,6 +149,29 @@ void note(Fault fault, std::string what, std::uintptr_t pc = 0, std::uintptr_t o
 /// caller must hold nothing either.
 [[noreturn]] void leave();
 
+/// While one lives, no access is checked. Put around the simulator's own work with strings in a
+/// CUDA thread: the linker keeps one copy of std::string's functions, and it may be one that was
+/// compiled with the kernels, whose accesses are checked.
+class Unchecked {
+ public:
+  Unchecked() noexcept { on = true; }
+  ~Unchecked() { on = false; }
+  Unchecked(const Unchecked&) = delete;
+  Unchecked& operator=(const Unchecked&) = delete;
+
+  static constinit thread_local bool on;
+};
+
+/// Notes a fault of the running thread, told by words(), and ends the launch.
+template <class Words>
+[[noreturn]] void fail(Fault fault, const Words& words, std::uintptr_t pc = 0) {
+  {
+    const Unchecked own;
+    note(fault, words(), pc);
+  }
+  leave();
+}
+
 std::string text(const Site& site);
 /// "thread (3,0,0) of block (1,0,0)"
 std::string text(const Thread& thread);

@@ -14,6 +14,7 @@ Here here;
 namespace unroll::sim::detail {
 
 constinit thread_local Thread* running = nullptr;
+constinit thread_local bool Unchecked::on = false;
 
 Machine& machine() {
   static Machine& m = *[] {
@@ -95,8 +96,8 @@ void enter_host(Fiber& from) {
 
 void finish(Thread& t) {
   if (!t.copies.empty()) {
-    note(Fault::async_copy, text(t) + " ends with cp.async copies that it did not wait for");
-    leave();
+    fail(Fault::async_copy,
+         [&] { return text(t) + " ends with cp.async copies that it did not wait for"; });
   }
   t.state = State::done;
   t.fiber = nullptr;
@@ -253,8 +254,8 @@ void yield() {
   // A thread that does nothing but ask whether others went on must let them.
   constexpr std::uint64_t patience = 256, hopeless = std::uint64_t{1} << 20;
   if (++machine().spins > hopeless) {
-    note(Fault::deadlock, "threads only wait in loops, " + text(*running) + " among them");
-    leave();
+    fail(Fault::deadlock,
+         [] { return "threads only wait in loops, " + text(*running) + " among them"; });
   }
   if (machine().spins < patience) return preempt();
   stand_back(true);

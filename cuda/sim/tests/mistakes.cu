@@ -4,9 +4,14 @@
 #include <cuda_pipeline.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cuda/launch.h"
+
+// All of std::string, compiled as kernels are: with checks, the linker may take these functions for
+// the whole program. The simulator's reports must come out all the same.
+template class std::basic_string<char>;
 
 namespace unroll::sim_test {
 namespace {
