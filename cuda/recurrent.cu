@@ -22,7 +22,7 @@ __device__ std::int64_t rows_before(const DeviceSequences& s, std::int64_t t) {
 // A block for each step.
 __global__ void __launch_bounds__(list_threads) list_rows_kernel(DeviceSequences s, RowLists to) {
   const std::int64_t t = blockIdx.x, begin = rows_before(s, t);
-  const std::int64_t active = s.active ? s.active[s.first + t] : s.N;
+  const std::int64_t active = s.active_at(t);
   for (std::int64_t j = threadIdx.x; j < active; j += list_threads) {
     const std::int64_t n = s.index(j);
     to.time[begin + j] = s.row(t, n);

@@ -3,9 +3,11 @@
 //   gates = x w_ih^T + b_ih                     for all steps of a chunk: one product
 //   gates, c, h = cell(gates + h w_hh^T + b_hh)     for each step: one kernel
 //
-// The gates lie in `saved`, where they stay, or in scratch, a chunk of steps at a time.
+// The gates lie in `saved`, where they stay, or in scratch, a chunk of steps at a time. In the
+// persistent design one kernel does all steps of a chunk.
 #pragma once
 
+#include "cuda/persistent.h"
 #include "cuda/recurrent_step.h"
 
 namespace unroll::UNROLL_GPU {
@@ -16,54 +18,122 @@ namespace unroll::UNROLL_GPU {
 //   static Real step(shape, args, StepPlace, from_h, row, keep)    the new h: from_h[gates] is
 //       w_hh h + b_hh, row the gate row at the unit; with keep it is left as saved };
 template <class Cell>
-struct ForwardStep {
+struct ForwardRun {
   using Real = typename Cell::Real;
   typename Cell::Shape shape;
   typename Cell::Args args;
   DeviceSequences sequences;
-  RowLists lists;  // of the step
-  Real* gates;     // of the step
   bool keep;
+};
+
+// The rows of one step.
+template <class Real>
+struct ForwardStep {
+  const std::int64_t* time;
+  Real* gates;
   std::int64_t t, rows;
 };
 
 template <class Cell>
-__device__ void leave(const ForwardStep<Cell>& s, std::int64_t m, std::int64_t unit,
+__device__ void leave(const ForwardRun<Cell>& run, const ForwardStep<typename Cell::Real>& step,
+                      std::int64_t m, const StepPlace& place,
                       const typename Cell::Real (&from_h)[Cell::gates]) {
-  const std::int64_t H = s.shape.H, state = s.lists.state[m];
-  const StepPlace place{s.t, state - s.t * s.shape.N, unit};
-  const auto h =
-      Cell::step(s.shape, s.args, place, from_h, s.gates + m * Cell::width * H + unit, s.keep);
-  s.args.h[(state + s.shape.N) * h_stride_of(s.shape) + unit] = h;
-  if (s.args.y) s.args.y[s.lists.time[m] * (s.args.y_stride ? s.args.y_stride : H) + unit] = h;
+  const std::int64_t N = run.shape.N, H = run.shape.H, unit = place.unit;
+  const auto h = Cell::step(run.shape, run.args, place, from_h,
+                            step.gates + m * Cell::width * H + unit, run.keep);
+  run.args.h[((step.t + 1) * N + place.n) * h_stride_of(run.shape) + unit] = h;
+  if (run.args.y) run.args.y[step.time[m] * (run.args.y_stride ? run.args.y_stride : H) + unit] = h;
 }
 
 template <class Cell, int high>
 __global__ void __launch_bounds__(tile_threads, blocks_at_once)
-    forward_step_kernel(ForwardStep<Cell> s) {
+    forward_step_kernel(ForwardRun<Cell> run, ForwardStep<typename Cell::Real> step,
+                        const std::int64_t* state) {
   using Real = typename Cell::Real;
+  using Stored = StoredOf<Cell>;
   constexpr int gates = Cell::gates, units = units_of_thread<gates>;
-  using Weights = GateOperand<Real, gates, units>;
-  const RowsOperand<Real> h{s.args.h, h_stride_of(s.shape), s.rows, {s.lists.state}};
-  const Weights w_hh{s.args.w_hh, s.shape.H, s.shape.H};
+  using Weights = GateOperand<Stored, gates, units>;
+  const std::int64_t H = run.shape.H;
+  const RowsOperand<Stored> h{run.args.h, h_stride_of(run.shape), step.rows, {state}};
+  const Weights w_hh{run.args.w_hh, H, H};
   Tile<Real, high, gates * units> tile;
   const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
   tile.multiply(h, w_hh,
-                {.row = row, .column = std::int64_t(blockIdx.y) * tile.columns, .end = s.shape.H});
+                {.row = row, .column = std::int64_t(blockIdx.y) * tile.columns, .end = H});
 #pragma unroll
   for (int i = 0; i < high; i++) {
     const std::int64_t m = row + tile.row(i);
-    if (m >= s.rows) continue;
+    if (m >= step.rows) continue;
 #pragma unroll
     for (int u = 0; u < units; u++) {
       const std::int64_t unit = Weights::unit(blockIdx.y, u * gates);
-      if (unit >= s.shape.H) continue;
+      if (unit >= H) continue;
       Real from_h[gates];
 #pragma unroll
       for (int g = 0; g < gates; g++)
-        from_h[g] = tile.sum[i][u * gates + g] + value_or_zero(s.args.b_hh, g * s.shape.H + unit);
-      leave(s, m, unit, from_h);
+        from_h[g] = tile.sum[i][u * gates + g] + value_or_zero(run.args.b_hh, g * H + unit);
+      leave(run, step, m, {step.t, state[m] - step.t * run.shape.N, unit}, from_h);
     }
+  }
+}
+
+// ---- Persistent
+
+template <class Cell, int tile>
+using ForwardMatrix = ResidentMatrix<StoredOf<Cell>, StoredOf<Cell>, typename Cell::Real, tile>;
+
+// The rows `first`, ... of the block's group at a step.
+template <class Cell, int tile>
+__device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& plan,
+                             ForwardMatrix<Cell, tile>& w, const PackedRows& packed,
+                             const ForwardStep<typename Cell::Real>& step, std::int64_t first) {
+  using Real = typename Cell::Real;
+  const std::int64_t N = run.shape.N, H = run.shape.H, stride = h_stride_of(run.shape);
+  const GroupRows rows(plan);
+  const auto element = [&](auto&& body) {
+    for_elements<tile>(plan, rows, {first, step.rows, H}, body);
+  };
+  w.take(packed, [&](int m) {
+    const std::int64_t r = rows.row(first + m);
+    const auto* h = run.args.h + step.t * N * stride;
+    return r < step.rows ? h + run.sequences.index(r) * stride : nullptr;
+  });
+  element([&](int, int, std::int64_t r, std::int64_t unit) {
+    for (int g = 0; g < Cell::gates; g++)
+      prefetch(step.gates + (r * Cell::width + g) * H + unit);
+  });
+  __syncthreads();
+  w.multiply();
+  __syncthreads();
+  element([&](int m, int u, std::int64_t r, std::int64_t unit) {
+    Real from_h[Cell::gates];
+#pragma unroll
+    for (int g = 0; g < Cell::gates; g++)
+      from_h[g] = w.sum(m, g * plan.units + u) + value_or_zero(run.args.b_hh, g * H + unit);
+    leave(run, step, r, {step.t, run.sequences.index(r), unit}, from_h);
+  });
+}
+
+// Steps [begin, end); step is the first of them.
+template <class Cell, int tile>
+__global__ void __launch_bounds__(persistent_threads, 1)
+    persistent_forward_kernel(ForwardRun<Cell> run, ForwardStep<typename Cell::Real> step,
+                              std::int64_t end, bool aligned, PersistentPlan plan) {
+  SHARED_DYNAMIC(unsigned char, shared);
+  const std::int64_t H = run.shape.H;
+  ForwardMatrix<Cell, tile> w(plan, shared);
+  w.load(WeightRows<StoredOf<Cell>>{run.args.w_hh,
+                                    H,
+                                    std::int64_t(blockIdx.x) * plan.units,
+                                    plan.units,
+                                    {H, aligned}});
+  while (true) {
+    const std::int64_t t = step.t, next_rows = t + 1 < end ? run.sequences.active_at(t + 1) : 0;
+    for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
+      forward_tile<Cell, tile>(run, plan, w, {H, aligned}, step, i);
+    if (t + 1 == end) return;
+    step = {step.time + step.rows, step.gates + step.rows * Cell::width * H, t + 1, next_rows};
+    meet();
   }
 }
 
@@ -114,9 +184,10 @@ class Forward {
 
  private:
   void run(const Chunk& chunk) const {
+    if (chunk.rows == 0) return;
     Real* gates = saved_ ? saved_ : args_.scratch + parts_.gates;
     const std::int64_t H = shape_.H, I = shape_.I, row = Cell::width * H;
-    using Operand = RowsOperand<Real>;
+    using Operand = RowsOperand<StoredOf<Cell>>;
     unroll::UNROLL_GPU::run(
         Product<Real, Operand, Operand>{.a = {args_.x, I, chunk.rows, {lists_.time + chunk.offset}},
                                         .b = {args_.w_ih, I, Cell::gates * H},
@@ -127,27 +198,62 @@ class Forward {
                                                .bias = args_.b_ih},
                                         .depth = I},
         1, nullptr);
-    for (std::int64_t t = chunk.begin, offset = chunk.offset; t < chunk.end; t++) {
-      step(t, offset, gates + (offset - chunk.offset) * row);
-      offset += steps_.active(t);
+    loop(chunk, gates);
+  }
+
+  void loop(const Chunk& chunk, Real* gates) const {
+    ForwardStep<Real> step{.time = lists_.time + chunk.offset,
+                           .gates = gates,
+                           .t = chunk.begin,
+                           .rows = steps_.active(chunk.begin)};
+    const std::int64_t* state = lists_.state + chunk.offset;
+    const PersistentPlan plan = persistent_plan("recurrent forward", product(step.rows),
+                                                chunk.end - chunk.begin);
+    if (plan) return persistent(plan, step, chunk.end);
+    while (true) {
+      run(step, state);
+      if (step.t + 1 == chunk.end) return;
+      state += step.rows;
+      step = {.time = step.time + step.rows,
+              .gates = step.gates + step.rows * Cell::width * shape_.H,
+              .t = step.t + 1,
+              .rows = steps_.active(step.t + 1)};
     }
   }
 
-  // offset: of the step among all rows.
-  void step(std::int64_t t, std::int64_t offset, Real* gates) const {
-    const ForwardStep<Cell> s{.shape = shape_,
-                              .args = args_,
-                              .sequences = steps_.device(),
-                              .lists = {lists_.time + offset, lists_.state + offset},
-                              .gates = gates,
-                              .keep = saved_ != nullptr,
-                              .t = t,
-                              .rows = steps_.active(t)};
-    with_height(s.rows, [&](auto high) {
+  ForwardRun<Cell> arguments() const {
+    return {shape_, args_, steps_.device(), saved_ != nullptr};
+  }
+
+  void run(const ForwardStep<Real>& step, const std::int64_t* state) const {
+    with_height(step.rows, [&](auto high) {
       launch(forward_step_kernel<Cell, high()>,
-             step_launch("forward_step", s.rows, tile_high * high(), shape_.H,
+             step_launch("forward_step", step.rows, tile_high * high(), shape_.H,
                          tile_wide * units_of_thread<Cell::gates>),
-             s);
+             arguments(), step, state);
+    });
+  }
+
+  StepProduct product(std::int64_t rows) const {
+    constexpr int bytes = sizeof(StoredOf<Cell>);
+    return {.H = shape_.H,
+            .gates = Cell::gates,
+            .depth = shape_.H,
+            .rows = rows,
+            .weight_bytes = bytes,
+            .operand_bytes = bytes,
+            .sum_bytes = sizeof(Real)};
+  }
+
+  void persistent(const PersistentPlan& plan, const ForwardStep<Real>& first,
+                  std::int64_t end) const {
+    constexpr int wide = pack_wide(sizeof(Real));
+    const bool aligned =
+        packs_are_aligned(args_.h, h_stride_of(shape_), shape_.H, wide) &&
+        packs_are_aligned(args_.w_hh, shape_.H, shape_.H, wide);
+    with_tile(plan, [&](auto tile) {
+      launch(persistent_forward_kernel<Cell, tile()>,
+             persistent_launch("persistent_forward", plan), arguments(), first, end, aligned, plan);
     });
   }
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "cuda/backend.h"
 #include "kernels/recurrent.h"
@@ -27,6 +29,8 @@ struct DeviceSequences {
     const std::int64_t rest = whole_length(n) - first;
     return rest < 0 ? 0 : rest < segment ? rest : segment;
   }
+  /// Sequences that step t of the run has.
+  __device__ std::int64_t active_at(std::int64_t t) const { return active ? active[first + t] : N; }
   /// Where step t of the run of sequence n lies in time, as a row of [T,N].
   __device__ std::int64_t row(std::int64_t t, std::int64_t n) const {
     return (reverse ? whole_length(n) - 1 - first - t : first + t) * N + n;
@@ -128,5 +132,92 @@ constexpr std::int64_t elements_of_words(std::int64_t count) {
 
 /// Fills the lists of all rows, on the current stream.
 void list_rows(const Steps& steps, const RowLists& lists) noexcept;
+
+// ---- Which design runs the loop over time
+//
+//   per step     a kernel for each step of time (recurrent_step.h). Any size, every option; each
+//                step reads the recurrent weights from memory.
+//   persistent   one cooperative kernel for all steps (persistent.h). Each block keeps its part of
+//                the weights in registers and shared memory, so that they are read once.
+//
+// persistent_plan() is the only place that decides. Plain cells take the persistent design wherever
+// the weights fit on the chip and there is more than one step; UNROLL_RECURRENT=step|persistent
+// forces one of the two, auto is the default. A forced design that cannot be had is an error.
+//
+// The limit: with s bytes for a number, a multiprocessor keeps 128 KiB of weights in its registers
+// (256 threads, 512 bytes each) and the rest in shared memory, beside the operands of a tile of
+// rows (for LSTM tile (4 H) s in the pullback) and their sums. An H100 (132 multiprocessors, 227
+// KiB) so holds about 38 MiB: LSTM up to H = 1528 and GRU up to H = 1768 in float32, 2184 and 2544
+// in bfloat16, forwards. Beyond that the per-step design runs.
+
+enum class RecurrentDesign { automatic, step, persistent };
+
+// A block of a persistent kernel has a multiprocessor for itself: at most 256 threads, each with
+// 255 registers, of which 128 hold weights.
+inline constexpr int persistent_threads = 256, register_bytes = 512;
+inline constexpr int tile_rows_few = 2, tile_rows_many = 8;
+
+/// What a persistent kernel may take of a GPU.
+struct Chip {
+  std::int64_t multiprocessors;
+  std::int64_t shared_bytes;          // of a block
+  std::int64_t weight_registers = register_bytes;  // tests lower it
+};
+/// Of the current device. For the simulator, of the architecture that it plays.
+Chip current_chip() noexcept;
+
+/// The product of a step: rows of `depth` numbers times a matrix with `gates` columns for each of
+/// H units. Forwards the depth is H; the pullback's is gates H, with one column for each unit.
+struct StepProduct {
+  std::int64_t H, gates, depth;
+  std::int64_t rows;                          // of the largest step
+  int weight_bytes, operand_bytes, sum_bytes;  // of a number; sums are float or double
+};
+
+/// Who does what in a persistent kernel. Block (b, g) has `units` hidden units from b units on,
+/// and of the rows of a step g, g + groups, ...: its matrix has gates units rows, each of which
+/// `parts` threads share. Thread (p, r) multiplies the packs p, p + parts, ... of row r.
+struct PersistentPlan {
+  int tile = 0;                // rows that are multiplied at once; 0: it does not fit
+  int units = 0, blocks = 0;   // blocks that share the units
+  int groups = 0;              // of rows, each with `blocks` blocks
+  int rows = 0, parts = 0;     // of a block's matrix
+  int turns = 0, held = 0;     // packs of a thread, and those of them that are in registers
+  int sums_stride = 0;         // numbers between the sums of a tile's rows
+  int operands_at = 0, sums_at = 0, shared = 0;  // bytes of shared memory, and its size
+  UNROLL_HOST_DEVICE int active() const { return rows * parts; }  // threads that multiply
+  UNROLL_HOST_DEVICE int threads() const { return (active() + 31) / 32 * 32; }
+  explicit operator bool() const { return tile > 0; }
+};
+
+/// Numbers of a pack, which a thread loads and multiplies at once.
+constexpr int pack_wide(int sum_bytes) { return sum_bytes == 8 ? 2 : 4; }
+
+/// Turns whose packs are loaded at once, and how far apart the columns of the place lie through
+/// which they go: odd, so that lanes that store along a row meet different banks.
+inline constexpr int load_turns = 4;
+UNROLL_HOST_DEVICE int load_stride(int rows) { return rows | 1; }
+
+/// The plan for this size, or one that says that the matrix does not fit on the chip.
+PersistentPlan persistent_fit(const Chip& chip, const StepProduct& product) noexcept;
+inline bool persistent_fits(const Chip& chip, const StepProduct& product) noexcept {
+  return bool(persistent_fit(chip, product));
+}
+
+/// The design by its name; null or empty is automatic. Throws Error for another name.
+RecurrentDesign recurrent_design_of(const char* name);
+
+/// What UNROLL_RECURRENT says, read once, and the chip. Tests set both.
+struct PersistentSettings {
+  RecurrentDesign design = RecurrentDesign::automatic;
+  std::string mistake;       // why the variable says nothing
+  std::optional<Chip> chip;  // none: current_chip()
+};
+PersistentSettings& persistent_settings() noexcept;
+
+/// The plan of a call with so many steps, or none for the per-step design. Where the user wants the
+/// persistent one and cannot have it, that is noted as what is wrong with the call `op`.
+PersistentPlan persistent_plan(const char* op, const StepProduct& product,
+                               std::int64_t steps) noexcept;
 
 }  // namespace unroll::UNROLL_GPU

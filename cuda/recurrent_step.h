@@ -21,6 +21,10 @@ namespace unroll::UNROLL_GPU {
 /// aloud, since ptxas left alone aims at more and spills around the subroutines of a division.
 inline constexpr int blocks_at_once = 4;
 
+/// What h and the weights are stored as; sums, gates and c are of Cell::Real.
+template <class Cell>
+using StoredOf = std::remove_cvref_t<decltype(*std::declval<typename Cell::Args>().h)>;
+
 /// Where a cell works: step t of the run of sequence n, one hidden unit.
 struct StepPlace {
   std::int64_t t, n, unit;

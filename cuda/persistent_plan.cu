@@ -1,0 +1,151 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/error.h"
+#include "cuda/recurrent_plan.h"
+#ifndef __CUDACC__
+#include "cuda/sim/machine.h"
+#endif
+
+namespace unroll::UNROLL_GPU {
+namespace {
+
+std::int64_t up_to(std::int64_t n, std::int64_t lot) { return (n + lot - 1) / lot * lot; }
+std::int64_t parts_of(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
+// The work of one block with so many units and rows of a tile; no tile if it cannot hold that.
+PersistentPlan block_plan(const Chip& chip, const StepProduct& p, std::int64_t units,
+                          std::int64_t tile) {
+  const std::int64_t rows = p.gates * units, wide = pack_wide(p.sum_bytes);
+  if (rows > persistent_threads) return {};
+  const std::int64_t packs = parts_of(p.depth, wide), pack_bytes = wide * p.weight_bytes;
+  const std::int64_t parts = std::clamp<std::int64_t>(packs, 1, persistent_threads / rows);
+  const std::int64_t threads = rows * parts, turns = parts_of(packs, parts);
+  const std::int64_t held = std::min(turns, chip.weight_registers / pack_bytes);
+  // Lanes that add up neighbouring units, of one row or the next, meet neighbouring banks.
+  const std::int64_t stride = threads + ((units - threads) % 32 + 32) % 32;
+  const std::int64_t operands_at = up_to((turns - held) * threads * pack_bytes, 16);
+  const std::int64_t sums_at =
+      operands_at + up_to(tile * turns * parts * wide * p.operand_bytes, 16);
+  const std::int64_t loads = load_turns * parts * load_stride(int(rows)) * pack_bytes;
+  const std::int64_t shared = std::max(sums_at + tile * stride * p.sum_bytes, operands_at + loads);
+  if (shared > chip.shared_bytes) return {};
+  return {.tile = int(tile),
+          .units = int(units),
+          .blocks = int(parts_of(p.H, units)),
+          .groups = 1,
+          .rows = int(rows),
+          .parts = int(parts),
+          .turns = int(turns),
+          .held = int(held),
+          .sums_stride = int(stride),
+          .operands_at = int(operands_at),
+          .sums_at = int(sums_at),
+          .shared = int(shared)};
+}
+
+// The most units that a block holds, or 0.
+std::int64_t most_units(const Chip& chip, const StepProduct& p, std::int64_t tile) {
+  std::int64_t units = std::min(p.H, persistent_threads / p.gates);
+  while (units > 0 && !block_plan(chip, p, units, tile)) units--;
+  return units;
+}
+
+// Where one block holds all, a step waits for its own threads alone, and rows go to as many blocks
+// as there are. Else groups of rows share the chip, as many as have a tile of rows each, and the
+// blocks of a group have whole sectors of units where they can.
+PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
+  const std::int64_t most = most_units(chip, p, tile);
+  if (most == 0) return {};
+  const std::int64_t least_blocks = parts_of(p.H, most);
+  if (least_blocks > chip.multiprocessors) return {};
+  const std::int64_t room = chip.multiprocessors / least_blocks;
+  const bool alone = least_blocks == 1;
+  const std::int64_t groups =
+      std::clamp<std::int64_t>(alone ? p.rows : p.rows / tile, 1, room);
+  const std::int64_t blocks = alone ? 1 : std::min(chip.multiprocessors / groups, p.H);
+  std::int64_t units = parts_of(p.H, blocks);
+  if (up_to(units, 8) <= most) units = std::min(up_to(units, 8), p.H);
+  const bool few = parts_of(p.rows, groups) <= tile_rows_few;
+  PersistentPlan plan = block_plan(chip, p, units, few ? tile_rows_few : tile);
+  plan.groups = int(groups);
+  return plan;
+}
+
+// Ends up where what goes wrong in a kernel does.
+void refuse(const std::string& what) noexcept {
+#ifdef __CUDACC__
+  std::fprintf(stderr, "%s\n", what.c_str());
+  cudaSetDevice(-1);
+#else
+  sim::detail::note(sim::Fault::launch_limit, what);
+#endif
+}
+
+std::string beyond(const char* op, const Chip& chip, const StepProduct& p) {
+  return std::string(op) + ": UNROLL_RECURRENT=persistent, but the recurrent weights of " +
+         std::to_string(p.H) + " units, " +
+         std::to_string(p.gates * p.depth * p.H * p.weight_bytes) + " bytes, do not fit on " +
+         std::to_string(chip.multiprocessors) + " multiprocessors with " +
+         std::to_string(chip.shared_bytes) + " bytes of shared memory each; use auto or step";
+}
+
+PersistentSettings settings_of_environment() {
+  PersistentSettings settings;
+  try {
+    settings.design = recurrent_design_of(std::getenv("UNROLL_RECURRENT"));
+  } catch (const Error& error) {
+    settings.mistake = error.what();
+  }
+  return settings;
+}
+
+}  // namespace
+
+Chip current_chip() noexcept {
+#ifdef __CUDACC__
+  int device = 0, count = 0, bytes = 0, cooperative = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
+  return {.multiprocessors = cooperative ? count : 0, .shared_bytes = bytes};
+#else
+  const sim::Arch arch = sim::options().arch;
+  return {.multiprocessors = arch.multiprocessors,
+          .shared_bytes = std::int64_t(arch.shared_per_block)};
+#endif
+}
+
+RecurrentDesign recurrent_design_of(const char* name) {
+  const std::string design = name ? name : "";
+  if (design.empty() || design == "auto") return RecurrentDesign::automatic;
+  if (design == "step") return RecurrentDesign::step;
+  if (design == "persistent") return RecurrentDesign::persistent;
+  fail("UNROLL_RECURRENT", "\"" + design + "\" is none of auto, step, persistent");
+}
+
+PersistentSettings& persistent_settings() noexcept {
+  static PersistentSettings& settings = *new PersistentSettings(settings_of_environment());
+  return settings;
+}
+
+PersistentPlan persistent_fit(const Chip& chip, const StepProduct& p) noexcept {
+  if (p.H <= 0 || p.rows <= 0) return {};
+  const PersistentPlan plan = fit(chip, p, tile_rows_many);
+  return plan ? plan : fit(chip, p, tile_rows_few);
+}
+
+PersistentPlan persistent_plan(const char* op, const StepProduct& product,
+                               std::int64_t steps) noexcept {
+  const PersistentSettings& settings = persistent_settings();
+  if (!settings.mistake.empty()) refuse(settings.mistake);
+  const bool forced = settings.design == RecurrentDesign::persistent;
+  if (settings.design == RecurrentDesign::step || (!forced && steps < 2)) return {};
+  const Chip chip = settings.chip ? *settings.chip : current_chip();
+  const PersistentPlan plan = persistent_fit(chip, product);
+  if (!plan && forced && product.H * product.rows > 0) refuse(beyond(op, chip, product));
+  return plan;
+}
+
+}  // namespace unroll::UNROLL_GPU
