@@ -4,10 +4,13 @@
 //   dh = dy[t] + dg[t+1] w_hh,  dg[t] = the cell's pullback of dh     for each step: one kernel
 //   dx = dg w_ih,  dw_ih = dg^T x,  dw_hh = dg^T h,  db = sum dg      for all steps of a chunk
 //
+// In the persistent design one kernel does all steps of a chunk, and the initial states.
+//
 // Scratch holds dg of a chunk of steps. Of the chunk before, later in the run, the product of the
 // first step is all that is needed: its dg is set aside.
 #pragma once
 
+#include "cuda/persistent.h"
 #include "cuda/recurrent_step.h"
 
 namespace unroll::UNROLL_GPU {
@@ -21,18 +24,23 @@ namespace unroll::UNROLL_GPU {
 //   static Real pull(shape, args, StepPlace, saved, dh, carry, d)    writes the gate row d, returns
 //       what is carried on };
 template <class Cell>
-struct PullStep {
-  using Real = typename Cell::Real;
+struct PullRun {
   typename Cell::Shape shape;
   typename Cell::Args args;
   DeviceSequences sequences;
-  const std::int64_t* time;  // of the step
-  const Real* saved;         // of the step
-  const Real* next;          // dg of the step after
-  std::int64_t next_rows;
-  Real *d, *carry;
-  std::int64_t t, rows;  // t: -1 for the initial states
+  typename Cell::Real* carry;
   Divisor K;
+};
+
+// The rows of one step.
+template <class Real>
+struct PullStep {
+  const std::int64_t* time = nullptr;
+  const Real* saved = nullptr;
+  const Real* next;  // dg of the step after
+  std::int64_t next_rows;
+  Real* d = nullptr;
+  std::int64_t t, rows;  // t: -1 for the initial states, where the others are null
 };
 
 inline constexpr int pull_wide = 2;
@@ -44,68 +52,129 @@ struct Arriving {
 
 // What arrives behind the step at row r, unit; sum: through the weights. A sequence whose last step
 // this is has no step after.
-template <class Cell>
-__device__ Arriving<typename Cell::Real> arriving(const PullStep<Cell>& s, std::int64_t r,
-                                                  std::int64_t unit, std::int64_t n,
-                                                  typename Cell::Real sum) {
-  using Real = typename Cell::Real;
-  const std::int64_t H = s.shape.H, k = s.K.rest(r), kn = (k * s.shape.N + n) * H + unit;
+template <class Cell, class Real>
+__device__ Arriving<Real> arriving(const PullRun<Cell>& run, const PullStep<Real>& step,
+                                   std::int64_t r, std::int64_t unit, std::int64_t n, Real sum) {
+  const std::int64_t H = run.shape.H, kn = (run.K.rest(r) * run.shape.N + n) * H + unit;
   Arriving<Real> in{sum, 0};
-  if (r >= s.next_rows) {
-    in.dh = value_or_zero(s.args.dh_n, kn);
-    if constexpr (Cell::carries_c) in.carry = value_or_zero(s.args.dc_n, kn);
+  if (r >= step.next_rows) {
+    in.dh = value_or_zero(run.args.dh_n, kn);
+    if constexpr (Cell::carries_c) in.carry = value_or_zero(run.args.dc_n, kn);
     return in;
   }
-  if constexpr (Cell::carries_c || Cell::carries_h) in.carry = s.carry[r * H + unit];
+  if constexpr (Cell::carries_c || Cell::carries_h) in.carry = run.carry[r * H + unit];
   if constexpr (Cell::carries_h) in.dh += in.carry;
   return in;
 }
 
 // One element of a step, or of the initial states.
-template <class Cell>
-__device__ void pull_element(const PullStep<Cell>& s, std::int64_t r, std::int64_t unit,
-                             typename Cell::Real sum) {
-  using Real = typename Cell::Real;
-  const std::int64_t N = s.shape.N, H = s.shape.H, m = s.K.quotient(r), k = s.K.rest(r);
-  const std::int64_t n = s.sequences.index(m);
-  Arriving<Real> in = arriving(s, r, unit, n, sum);
-  if (s.t < 0) {
-    blend(s.args.dh0, (k * N + n) * H + unit, s.args.beta_dh0, in.dh);
+template <class Cell, class Real>
+__device__ void pull_element(const PullRun<Cell>& run, const PullStep<Real>& step, std::int64_t r,
+                             std::int64_t unit, Real sum) {
+  const auto& args = run.args;
+  const std::int64_t N = run.shape.N, H = run.shape.H, m = run.K.quotient(r), k = run.K.rest(r);
+  const std::int64_t n = run.sequences.index(m);
+  Arriving<Real> in = arriving(run, step, r, unit, n, sum);
+  if (step.t < 0) {
+    blend(args.dh0, (k * N + n) * H + unit, args.beta_dh0, in.dh);
     if constexpr (Cell::carries_c)
-      blend(s.args.dc0, (k * N + n) * H + unit, s.args.beta_dc0, in.carry);
+      blend(args.dc0, (k * N + n) * H + unit, args.beta_dc0, in.carry);
     return;
   }
-  if (s.args.dy) {
-    const std::int64_t stride = s.args.dy_stride ? s.args.dy_stride : H;
-    in.dh += s.args.dy[(k * s.shape.T * N + s.time[m]) * stride + unit];
+  if (args.dy) {
+    const std::int64_t stride = args.dy_stride ? args.dy_stride : H;
+    in.dh += Real(args.dy[(k * run.shape.T * N + step.time[m]) * stride + unit]);
   }
   const std::int64_t row = Cell::width * H;
-  const Real* saved = s.saved ? s.saved + m * row + unit : nullptr;
-  const Real carry = Cell::pull(s.shape, s.args, StepPlace{s.t, n, unit}, saved, in.dh, in.carry,
-                                s.d + r * row + unit);
-  if constexpr (Cell::carries_c || Cell::carries_h) s.carry[r * H + unit] = carry;
+  const Real* saved = step.saved ? step.saved + m * row + unit : nullptr;
+  const Real carry = Cell::pull(run.shape, args, StepPlace{step.t, n, unit}, saved, in.dh, in.carry,
+                                step.d + r * row + unit);
+  if constexpr (Cell::carries_c || Cell::carries_h) run.carry[r * H + unit] = carry;
 }
 
 template <class Cell, int high>
-__global__ void __launch_bounds__(tile_threads, blocks_at_once) pull_step_kernel(PullStep<Cell> s) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once)
+    pull_step_kernel(PullRun<Cell> run, PullStep<typename Cell::Real> step) {
   using Real = typename Cell::Real;
-  const std::int64_t H = s.shape.H;
-  const RowsOperand<Real> d{s.next, Cell::width * H, s.next_rows, {}, Cell::hidden(H)};
-  const ColumnsOperand<Real> w_hh{s.args.w_hh, H, H};
+  const std::int64_t H = run.shape.H;
+  const RowsOperand<Real> d{step.next, Cell::width * H, step.next_rows, {}, Cell::hidden(H)};
+  const ColumnsOperand<StoredOf<Cell>> w_hh{run.args.w_hh, H, H};
   Tile<Real, high, pull_wide> tile;
   const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
   const std::int64_t column = std::int64_t(blockIdx.y) * tile.columns;
-  if (row < s.next_rows)
+  if (row < step.next_rows)
     tile.multiply(d, w_hh, {.row = row, .column = column, .end = Cell::gates * H});
 #pragma unroll
   for (int i = 0; i < high; i++) {
     const std::int64_t r = row + tile.row(i);
-    if (r >= s.rows) continue;
+    if (r >= step.rows) continue;
 #pragma unroll
     for (int j = 0; j < pull_wide; j++) {
       const std::int64_t unit = column + tile.column(j);
-      if (unit < H) pull_element(s, r, unit, tile.sum[i][j]);
+      if (unit < H) pull_element(run, step, r, unit, tile.sum[i][j]);
     }
+  }
+}
+
+// ---- Persistent
+
+template <class Cell, int tile>
+using PullMatrix = ResidentMatrix<StoredOf<Cell>, typename Cell::Real, typename Cell::Real, tile>;
+
+// The rows `first`, ... of the block's group at a step. Rows without a step after have no product.
+template <class Cell, int tile>
+__device__ void pull_tile(const PullRun<Cell>& run, const PersistentPlan& plan,
+                          PullMatrix<Cell, tile>& w, bool aligned,
+                          const PullStep<typename Cell::Real>& step, std::int64_t first) {
+  using Real = typename Cell::Real;
+  const std::int64_t H = run.shape.H;
+  const GroupRows rows(plan);
+  const bool product = rows.row(first) < step.next_rows;
+  if (product) {
+    w.take({Cell::gates * H, aligned, Cell::hidden(H)}, [&](int m) {
+      const std::int64_t r = rows.row(first + m);
+      return r < step.next_rows ? step.next + r * Cell::width * H : nullptr;
+    });
+    __syncthreads();
+    w.multiply();
+    __syncthreads();
+  }
+  for_elements<tile>(plan, rows, {first, step.rows, H},
+                     [&](int m, int u, std::int64_t r, std::int64_t unit) {
+                       pull_element(run, step, r, unit, product ? w.sum(m, u) : Real(0));
+                     });
+}
+
+// The step before, whose rows lie before.
+template <class Cell, class Real>
+__device__ PullStep<Real> step_before(const PullRun<Cell>& run, const PullStep<Real>& step) {
+  const std::int64_t N = run.shape.N, K = run.shape.K, row = Cell::width * run.shape.H;
+  PullStep<Real> before{.next = step.d, .next_rows = step.rows, .t = step.t - 1, .rows = N * K};
+  if (before.t < 0) return before;
+  const std::int64_t sequences = run.sequences.active_at(before.t);
+  before.rows = sequences * K;
+  before.time = step.time - sequences;
+  before.saved = step.saved ? step.saved - sequences * row : nullptr;
+  before.d = step.d - sequences * K * row;
+  return before;
+}
+
+// From `step` down to step `last`.
+template <class Cell, int tile>
+__global__ void __launch_bounds__(persistent_threads, 1)
+    persistent_pull_kernel(PullRun<Cell> run, PullStep<typename Cell::Real> step, std::int64_t last,
+                           bool aligned, PersistentPlan plan) {
+  SHARED_DYNAMIC(unsigned char, shared);
+  const std::int64_t H = run.shape.H;
+  PullMatrix<Cell, tile> w(plan, shared);
+  w.load(WeightColumns<StoredOf<Cell>>{run.args.w_hh, H, std::int64_t(blockIdx.x) * plan.units,
+                                       Cell::gates * H});
+  while (true) {
+    for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
+      pull_tile<Cell, tile>(run, plan, w, aligned, step, i);
+    if (step.t == last) return;
+    step = step_before(run, step);
+    meet();
   }
 }
 
@@ -165,25 +234,34 @@ class Pullback {
       weights(chunk, first);
       first = false;
     } while (chunk.begin > 0);
-    ends(chunk);
+    ends();
   }
 
  private:
   Real* scratch(std::int64_t place) const { return args_.scratch + place; }
 
   void loop(const Chunk& chunk) const {
+    const bool last = chunk.begin == 0 && wants_initial();  // goes on to the initial states
     const Real* next = nullptr;
     if (chunk.end < steps_.count()) {  // d_ still begins with the step behind this chunk
       set_aside(steps_.active(chunk.end) * shape_.K * row_);
       next = scratch(parts_.next);
     }
     std::int64_t offset = chunk.rows;
-    for (std::int64_t t = chunk.end - 1; t >= chunk.begin; t--) {
+    for (std::int64_t t = chunk.end - 1; t >= chunk.begin - last; t--) {
       offset -= steps_.active(t);
       Real* d = d_ + offset * shape_.K * row_;
-      step(t, chunk.offset + offset, next, d);
+      const PullStep<Real> step = this->step(t, chunk.offset + offset, next, d);
+      if (t == chunk.end - 1 && persistent(step, chunk, last)) return;
+      run(step);
       next = d;
     }
+  }
+
+  bool wants_initial() const {
+    bool wanted = args_.dh0;
+    if constexpr (Cell::carries_c) wanted = wanted || args_.dc0;
+    return wanted;
   }
 
   void set_aside(std::int64_t size) const {
@@ -191,34 +269,58 @@ class Pullback {
       launch(copy_kernel<Real>, state_launch("copy", size), d_, scratch(parts_.next), size);
   }
 
+  PullRun<Cell> arguments() const {
+    return {shape_, args_, steps_.device(), scratch(parts_.carry), shape_.K};
+  }
+
   // offset: of the step among all rows. The initial states for t = -1.
-  void step(std::int64_t t, std::int64_t offset, const Real* next, Real* d) const {
-    const std::int64_t K = shape_.K, sequences = t < 0 ? shape_.N : steps_.active(t);
-    if (sequences * shape_.H == 0) return;
-    const PullStep<Cell> s{.shape = shape_,
-                           .args = args_,
-                           .sequences = steps_.device(),
-                           .time = lists_.time + offset,
-                           .saved = saved_ ? saved_ + offset * row_ : nullptr,
-                           .next = next,
-                           .next_rows = steps_.active(t + 1) * K,
-                           .d = d,
-                           .carry = scratch(parts_.carry),
-                           .t = t,
-                           .rows = sequences * K,
-                           .K = K};
-    with_height(s.rows, [&](auto high) {
+  PullStep<Real> step(std::int64_t t, std::int64_t offset, const Real* next, Real* d) const {
+    return {.time = lists_.time + offset,
+            .saved = saved_ ? saved_ + offset * row_ : nullptr,
+            .next = next,
+            .next_rows = steps_.active(t + 1) * shape_.K,
+            .d = d,
+            .t = t,
+            .rows = (t < 0 ? shape_.N : steps_.active(t)) * shape_.K};
+  }
+
+  void run(const PullStep<Real>& step) const {
+    if (step.rows * shape_.H == 0) return;
+    with_height(step.rows, [&](auto high) {
       launch(pull_step_kernel<Cell, high()>,
-             step_launch("pull_step", s.rows, tile_high * high(), shape_.H, tile_wide * pull_wide),
-             s);
+             step_launch("pull_step", step.rows, tile_high * high(), shape_.H,
+                         tile_wide * pull_wide),
+             arguments(), step);
     });
+  }
+
+  // All steps of the chunk from its last on, if the plan is so.
+  bool persistent(const PullStep<Real>& last_step, const Chunk& chunk, bool initial) const {
+    using Stored = StoredOf<Cell>;
+    constexpr int wide = pack_wide(sizeof(Real));
+    const StepProduct product{.H = shape_.H,
+                              .gates = 1,
+                              .depth = Cell::gates * shape_.H,
+                              .rows = steps_.active(chunk.begin) * shape_.K,
+                              .weight_bytes = sizeof(Stored),
+                              .operand_bytes = sizeof(Real),
+                              .sum_bytes = sizeof(Real)};
+    const PersistentPlan plan =
+        persistent_plan("recurrent pullback", product, chunk.end - chunk.begin);
+    if (!plan) return false;
+    const bool aligned = packs_are_aligned(d_, row_, shape_.H, wide);
+    with_tile(plan, [&](auto tile) {
+      launch(persistent_pull_kernel<Cell, tile()>, persistent_launch("persistent_pull", plan),
+             arguments(), last_step, initial ? -1 : chunk.begin, aligned, plan);
+    });
+    return true;
   }
 
   void inputs(const Chunk& chunk) const {
     if (!args_.dx) return;
     const std::int64_t I = shape_.I, rows = chunk.rows * shape_.K;
     unroll::UNROLL_GPU::run(
-        Product<Real, RowsOperand<Real>, ColumnsOperand<Real>>{
+        Product<Real, RowsOperand<Real>, ColumnsOperand<StoredOf<Cell>>>{
             .a = {d_, row_, rows},
             .b = {args_.w_ih, I, I},
             .to = {.data = args_.dx,
@@ -244,12 +346,12 @@ class Pullback {
   }
 
   // to = beta to + sum of dg^T right
-  void matrix(const Chunk& chunk, const Skip& side, const ColumnsOperand<Real>& right, Real* to,
+  void matrix(const Chunk& chunk, const Skip& side, const ColumnsOperand<StoredOf<Cell>>& right, Real* to,
               Real beta) const {
     if (!to) return;
     const std::int64_t gates = Cell::gates * shape_.H;
     unroll::UNROLL_GPU::run(
-        Product<Real, ColumnsOperand<Real>, ColumnsOperand<Real>>{
+        Product<Real, ColumnsOperand<Real>, ColumnsOperand<StoredOf<Cell>>>{
             .a = {d_, shape_.K * row_, gates, {}, side, row_},
             .b = right,
             .to = {.data = to,
@@ -276,11 +378,7 @@ class Pullback {
                                           .beta = beta});
   }
 
-  // chunk: the one that begins at step 0.
-  void ends(const Chunk& chunk) const {
-    bool wanted = args_.dh0;
-    if constexpr (Cell::carries_c) wanted = wanted || args_.dc0;
-    if (wanted) step(-1, chunk.offset, d_, nullptr);
+  void ends() const {
     if (args_.dx && args_.beta_dx == 0)
       clear_padding(steps_.device(), shape_.K, shape_.I, args_.dx, shape_.I);
   }
