@@ -1,5 +1,5 @@
-// The persistent design of the recurrent loop: a matrix that stays on the chip while one kernel runs
-// all steps. Which sizes it takes: recurrent_plan.h.
+// The persistent design of the recurrent loop: a matrix that stays on the chip while one kernel
+// runs all steps. Which sizes it takes: recurrent_plan.h.
 //
 //   ResidentMatrix<float, float, float, 8> w(plan, shared_memory);
 //   w.load(weights);                                   // once: registers, then shared memory
@@ -17,9 +17,9 @@
 // where its sums arise; what other blocks need goes through global memory, which is in L2, into
 // places that are written once, and all blocks meet once in a step.
 //
-// Thread (p, r) of a block multiplies row r of its matrix by every parts-th pack of the depth: lanes
-// read neighbouring packs of shared memory and the same few packs of the operands. Every sum has
-// one order, whatever the order of threads.
+// Thread (p, r) of a block multiplies row r of its matrix by every parts-th pack of the depth:
+// lanes read neighbouring packs of shared memory and the same few packs of the operands. Every sum
+// has one order, whatever the order of threads.
 #pragma once
 
 #include <cooperative_groups.h>
@@ -67,8 +67,7 @@ struct PackedRows {
     if (row && aligned && d < depth) return read_pack<T, wide>(row + skip.at(d));
     Pack<T, wide> pack;
 #pragma unroll
-    for (int e = 0; e < wide; e++)
-      pack.at[e] = row && d + e < depth ? row[skip.at(d + e)] : T(0.f);
+    for (int e = 0; e < wide; e++) pack.at[e] = row && d + e < depth ? row[skip.at(d + e)] : T(0.f);
     return pack;
   }
 };
@@ -136,8 +135,10 @@ class ResidentMatrix {
 #pragma unroll
     for (int turn = 0; turn < most_held; turn += load_turns)
       load(source, turn, [&](int i, const WeightPack& pack) {
-        if (turn + i < plan_.held) own_[turn + i] = pack;
-        else keep(turn + i, pack);
+        if (turn + i < plan_.held)
+          own_[turn + i] = pack;
+        else
+          keep(turn + i, pack);
       });
 #pragma unroll 1
     for (int turn = most_held; turn < plan_.turns; turn += load_turns)
@@ -163,8 +164,7 @@ class ResidentMatrix {
 #pragma unroll
     for (int i = 0; i < most_held; i++)
       if (i < plan_.held) add(own_[i], i, sum);
-    for (int i = plan_.held; i < plan_.turns; i++)
-      add(read_pack<Weight, wide>(place(i)), i, sum);
+    for (int i = plan_.held; i < plan_.turns; i++) add(read_pack<Weight, wide>(place(i)), i, sum);
 #pragma unroll
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
   }

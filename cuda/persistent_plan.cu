@@ -61,8 +61,7 @@ PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
   if (least_blocks > chip.multiprocessors) return {};
   const std::int64_t room = chip.multiprocessors / least_blocks;
   const bool alone = least_blocks == 1;
-  const std::int64_t groups =
-      std::clamp<std::int64_t>(alone ? p.rows : p.rows / tile, 1, room);
+  const std::int64_t groups = std::clamp<std::int64_t>(alone ? p.rows : p.rows / tile, 1, room);
   const std::int64_t blocks = alone ? 1 : std::min(chip.multiprocessors / groups, p.H);
   std::int64_t units = parts_of(p.H, blocks);
   if (up_to(units, 8) <= most) units = std::min(up_to(units, 8), p.H);

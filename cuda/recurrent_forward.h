@@ -58,8 +58,7 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
   const Weights w_hh{run.args.w_hh, H, H};
   Tile<Real, high, gates * units> tile;
   const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
-  tile.multiply(h, w_hh,
-                {.row = row, .column = std::int64_t(blockIdx.y) * tile.columns, .end = H});
+  tile.multiply(h, w_hh, {.row = row, .column = std::int64_t(blockIdx.y) * tile.columns, .end = H});
 #pragma unroll
   for (int i = 0; i < high; i++) {
     const std::int64_t m = row + tile.row(i);
@@ -99,8 +98,7 @@ __device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& 
     return r < step.rows ? h + run.sequences.index(r) * stride : nullptr;
   });
   element([&](int, int, std::int64_t r, std::int64_t unit) {
-    for (int g = 0; g < Cell::gates; g++)
-      prefetch(step.gates + (r * Cell::width + g) * H + unit);
+    for (int g = 0; g < Cell::gates; g++) prefetch(step.gates + (r * Cell::width + g) * H + unit);
   });
   __syncthreads();
   w.multiply();
@@ -122,11 +120,8 @@ __global__ void __launch_bounds__(persistent_threads, 1)
   SHARED_DYNAMIC(unsigned char, shared);
   const std::int64_t H = run.shape.H;
   ForwardMatrix<Cell, tile> w(plan, shared);
-  w.load(WeightRows<StoredOf<Cell>>{run.args.w_hh,
-                                    H,
-                                    std::int64_t(blockIdx.x) * plan.units,
-                                    plan.units,
-                                    {H, aligned}});
+  w.load(WeightRows<StoredOf<Cell>>{
+      run.args.w_hh, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
   while (true) {
     const std::int64_t t = step.t, next_rows = t + 1 < end ? run.sequences.active_at(t + 1) : 0;
     for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
@@ -207,8 +202,8 @@ class Forward {
                            .t = chunk.begin,
                            .rows = steps_.active(chunk.begin)};
     const std::int64_t* state = lists_.state + chunk.offset;
-    const PersistentPlan plan = persistent_plan("recurrent forward", product(step.rows),
-                                                chunk.end - chunk.begin);
+    const PersistentPlan plan =
+        persistent_plan("recurrent forward", product(step.rows), chunk.end - chunk.begin);
     if (plan) return persistent(plan, step, chunk.end);
     while (true) {
       run(step, state);
@@ -221,9 +216,7 @@ class Forward {
     }
   }
 
-  ForwardRun<Cell> arguments() const {
-    return {shape_, args_, steps_.device(), saved_ != nullptr};
-  }
+  ForwardRun<Cell> arguments() const { return {shape_, args_, steps_.device(), saved_ != nullptr}; }
 
   void run(const ForwardStep<Real>& step, const std::int64_t* state) const {
     with_height(step.rows, [&](auto high) {
@@ -248,12 +241,11 @@ class Forward {
   void persistent(const PersistentPlan& plan, const ForwardStep<Real>& first,
                   std::int64_t end) const {
     constexpr int wide = pack_wide(sizeof(Real));
-    const bool aligned =
-        packs_are_aligned(args_.h, h_stride_of(shape_), shape_.H, wide) &&
-        packs_are_aligned(args_.w_hh, shape_.H, shape_.H, wide);
+    const bool aligned = packs_are_aligned(args_.h, h_stride_of(shape_), shape_.H, wide) &&
+                         packs_are_aligned(args_.w_hh, shape_.H, shape_.H, wide);
     with_tile(plan, [&](auto tile) {
-      launch(persistent_forward_kernel<Cell, tile()>,
-             persistent_launch("persistent_forward", plan), arguments(), first, end, aligned, plan);
+      launch(persistent_forward_kernel<Cell, tile()>, persistent_launch("persistent_forward", plan),
+             arguments(), first, end, aligned, plan);
     });
   }
 

@@ -160,7 +160,7 @@ inline constexpr int tile_rows_few = 2, tile_rows_many = 8;
 /// What a persistent kernel may take of a GPU.
 struct Chip {
   std::int64_t multiprocessors;
-  std::int64_t shared_bytes;          // of a block
+  std::int64_t shared_bytes;                       // of a block
   std::int64_t weight_registers = register_bytes;  // tests lower it
 };
 /// Of the current device. For the simulator, of the architecture that it plays.
@@ -170,7 +170,7 @@ Chip current_chip() noexcept;
 /// H units. Forwards the depth is H; the pullback's is gates H, with one column for each unit.
 struct StepProduct {
   std::int64_t H, gates, depth;
-  std::int64_t rows;                          // of the largest step
+  std::int64_t rows;                           // of the largest step
   int weight_bytes, operand_bytes, sum_bytes;  // of a number; sums are float or double
 };
 
@@ -178,12 +178,12 @@ struct StepProduct {
 /// and of the rows of a step g, g + groups, ...: its matrix has gates units rows, each of which
 /// `parts` threads share. Thread (p, r) multiplies the packs p, p + parts, ... of row r.
 struct PersistentPlan {
-  int tile = 0;                // rows that are multiplied at once; 0: it does not fit
-  int units = 0, blocks = 0;   // blocks that share the units
-  int groups = 0;              // of rows, each with `blocks` blocks
-  int rows = 0, parts = 0;     // of a block's matrix
-  int turns = 0, held = 0;     // packs of a thread, and those of them that are in registers
-  int sums_stride = 0;         // numbers between the sums of a tile's rows
+  int tile = 0;               // rows that are multiplied at once; 0: it does not fit
+  int units = 0, blocks = 0;  // blocks that share the units
+  int groups = 0;             // of rows, each with `blocks` blocks
+  int rows = 0, parts = 0;    // of a block's matrix
+  int turns = 0, held = 0;    // packs of a thread, and those of them that are in registers
+  int sums_stride = 0;        // numbers between the sums of a tile's rows
   int operands_at = 0, sums_at = 0, shared = 0;  // bytes of shared memory, and its size
   UNROLL_HOST_DEVICE int active() const { return rows * parts; }  // threads that multiply
   UNROLL_HOST_DEVICE int threads() const { return (active() + 31) / 32 * 32; }

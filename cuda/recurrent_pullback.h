@@ -77,8 +77,7 @@ __device__ void pull_element(const PullRun<Cell>& run, const PullStep<Real>& ste
   Arriving<Real> in = arriving(run, step, r, unit, n, sum);
   if (step.t < 0) {
     blend(args.dh0, (k * N + n) * H + unit, args.beta_dh0, in.dh);
-    if constexpr (Cell::carries_c)
-      blend(args.dc0, (k * N + n) * H + unit, args.beta_dc0, in.carry);
+    if constexpr (Cell::carries_c) blend(args.dc0, (k * N + n) * H + unit, args.beta_dc0, in.carry);
     return;
   }
   if (args.dy) {
@@ -287,10 +286,10 @@ class Pullback {
   void run(const PullStep<Real>& step) const {
     if (step.rows * shape_.H == 0) return;
     with_height(step.rows, [&](auto high) {
-      launch(pull_step_kernel<Cell, high()>,
-             step_launch("pull_step", step.rows, tile_high * high(), shape_.H,
-                         tile_wide * pull_wide),
-             arguments(), step);
+      launch(
+          pull_step_kernel<Cell, high()>,
+          step_launch("pull_step", step.rows, tile_high * high(), shape_.H, tile_wide * pull_wide),
+          arguments(), step);
     });
   }
 
@@ -346,8 +345,8 @@ class Pullback {
   }
 
   // to = beta to + sum of dg^T right
-  void matrix(const Chunk& chunk, const Skip& side, const ColumnsOperand<StoredOf<Cell>>& right, Real* to,
-              Real beta) const {
+  void matrix(const Chunk& chunk, const Skip& side, const ColumnsOperand<StoredOf<Cell>>& right,
+              Real* to, Real beta) const {
     if (!to) return;
     const std::int64_t gates = Cell::gates * shape_.H;
     unroll::UNROLL_GPU::run(

@@ -4,9 +4,11 @@
 //   dg = dx w_ih^T + x dw_ih^T + h dw_hh^T + db      for all steps of a chunk: products
 //   dh = the cell's pushforward of dg + dh w_hh^T    for each step: one kernel
 //
-// Scratch holds dg of a chunk of steps. All K directions run at once, K rows per sequence.
+// In the persistent design one kernel does all steps of a chunk. Scratch holds dg of a chunk of
+// steps. All K directions run at once, K rows per sequence.
 #pragma once
 
+#include "cuda/persistent.h"
 #include "cuda/recurrent_step.h"
 
 namespace unroll::UNROLL_GPU {
@@ -19,51 +21,56 @@ namespace unroll::UNROLL_GPU {
 //   static Real push(shape, args, StepPlace, saved, pre, from_h, dh, dc)    tangent of the new h:
 //       pre is the gate row of dg, from_h[gates] what w_hh adds to it; dc is replaced };
 template <class Cell>
-struct PushStep {
-  using Real = typename Cell::Real;
+struct PushRun {
   typename Cell::Shape shape;
   typename Cell::Args args;
   DeviceSequences sequences;
-  const std::int64_t* time;   // of the step
-  const Real *saved, *gates;  // of the step
-  const Real* before;         // tangents of h, [N K,H]
-  Real *after, *dc;
-  std::int64_t t, rows, next_rows;
+  typename Cell::Real* dc;
   Divisor K;
 };
 
-template <class Cell>
-__device__ void push_element(const PushStep<Cell>& s, std::int64_t r, std::int64_t unit,
-                             const typename Cell::Real (&from_h)[Cell::gates]) {
-  using Real = typename Cell::Real;
-  const std::int64_t N = s.shape.N, H = s.shape.H, m = s.K.quotient(r), k = s.K.rest(r);
-  const std::int64_t n = s.sequences.index(m), row = Cell::width * H, kn = (k * N + n) * H + unit;
+// The rows of one step.
+template <class Real>
+struct PushStep {
+  const std::int64_t* time;
+  const Real *saved, *gates;
+  Real *before, *after;  // tangents of h, [N K,H]; the next step's change places
+  std::int64_t t, rows, next_rows;
+};
+
+template <class Cell, class Real>
+__device__ void push_element(const PushRun<Cell>& run, const PushStep<Real>& step, std::int64_t r,
+                             std::int64_t unit, const Real (&from_h)[Cell::gates]) {
+  const auto& args = run.args;
+  const std::int64_t N = run.shape.N, H = run.shape.H, m = run.K.quotient(r), k = run.K.rest(r);
+  const std::int64_t n = run.sequences.index(m), row = Cell::width * H, kn = (k * N + n) * H + unit;
   Real dc = 0;
-  if constexpr (Cell::carries_c) dc = s.dc[r * H + unit];
-  const Real* saved = s.saved ? s.saved + m * row + unit : nullptr;
-  const Real dh = Cell::push(s.shape, s.args, StepPlace{s.t, n, unit}, saved,
-                             s.gates + r * row + unit, from_h, s.before[r * H + unit], dc);
-  s.after[r * H + unit] = dh;
-  if constexpr (Cell::carries_c) s.dc[r * H + unit] = dc;
-  if (s.args.dy) {
-    const std::int64_t stride = s.args.dy_stride ? s.args.dy_stride : H;
-    s.args.dy[(k * s.shape.T * N + s.time[m]) * stride + unit] = dh;
+  if constexpr (Cell::carries_c) dc = run.dc[r * H + unit];
+  const Real* saved = step.saved ? step.saved + m * row + unit : nullptr;
+  const Real dh = Cell::push(run.shape, args, StepPlace{step.t, n, unit}, saved,
+                             step.gates + r * row + unit, from_h, step.before[r * H + unit], dc);
+  step.after[r * H + unit] = dh;
+  if constexpr (Cell::carries_c) run.dc[r * H + unit] = dc;
+  if (args.dy) {
+    const std::int64_t stride = args.dy_stride ? args.dy_stride : H;
+    args.dy[(k * run.shape.T * N + step.time[m]) * stride + unit] = dh;
   }
-  if (r < s.next_rows) return;
-  if (s.args.dh_n) s.args.dh_n[kn] = dh;
+  if (r < step.next_rows) return;
+  if (args.dh_n) args.dh_n[kn] = dh;
   if constexpr (Cell::carries_c) {
-    if (s.args.dc_n) s.args.dc_n[kn] = dc;
+    if (args.dc_n) args.dc_n[kn] = dc;
   }
 }
 
 template <class Cell, int high>
-__global__ void __launch_bounds__(tile_threads, blocks_at_once) push_step_kernel(PushStep<Cell> s) {
+__global__ void __launch_bounds__(tile_threads, blocks_at_once)
+    push_step_kernel(PushRun<Cell> run, PushStep<typename Cell::Real> step) {
   using Real = typename Cell::Real;
   constexpr int gates = Cell::gates, units = units_of_thread<gates>;
   using Weights = GateOperand<Real, gates, units>;
-  const std::int64_t H = s.shape.H;
-  const RowsOperand<Real> dh{s.before, H, s.rows};
-  const Weights w_hh{s.args.w_hh, H, H};
+  const std::int64_t H = run.shape.H;
+  const RowsOperand<Real> dh{step.before, H, step.rows};
+  const Weights w_hh{run.args.w_hh, H, H};
   Tile<Real, high, gates * units> tile;
   const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
   tile.multiply(dh, w_hh,
@@ -71,7 +78,7 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once) push_step_kernel
 #pragma unroll
   for (int i = 0; i < high; i++) {
     const std::int64_t r = row + tile.row(i);
-    if (r >= s.rows) continue;
+    if (r >= step.rows) continue;
 #pragma unroll
     for (int u = 0; u < units; u++) {
       const std::int64_t unit = Weights::unit(blockIdx.y, u * gates);
@@ -79,15 +86,80 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once) push_step_kernel
       Real from_h[gates];
 #pragma unroll
       for (int g = 0; g < gates; g++) from_h[g] = tile.sum[i][u * gates + g];
-      push_element(s, r, unit, from_h);
+      push_element(run, step, r, unit, from_h);
     }
+  }
+}
+
+// ---- Persistent
+
+template <class Cell, int tile>
+using PushMatrix =
+    ResidentMatrix<typename Cell::Real, typename Cell::Real, typename Cell::Real, tile>;
+
+// The rows `first`, ... of the block's group at a step.
+template <class Cell, int tile>
+__device__ void push_tile(const PushRun<Cell>& run, const PersistentPlan& plan,
+                          PushMatrix<Cell, tile>& w, bool aligned,
+                          const PushStep<typename Cell::Real>& step, std::int64_t first) {
+  const std::int64_t H = run.shape.H;
+  const GroupRows rows(plan);
+  w.take({H, aligned}, [&](int m) {
+    const std::int64_t r = rows.row(first + m);
+    return r < step.rows ? step.before + r * H : nullptr;
+  });
+  __syncthreads();
+  w.multiply();
+  __syncthreads();
+  for_elements<tile>(plan, rows, {first, step.rows, H},
+                     [&](int m, int u, std::int64_t r, std::int64_t unit) {
+                       typename Cell::Real from_h[Cell::gates];
+#pragma unroll
+                       for (int g = 0; g < Cell::gates; g++)
+                         from_h[g] = w.sum(m, g * plan.units + u);
+                       push_element(run, step, r, unit, from_h);
+                     });
+}
+
+// The step after, whose rows lie behind.
+template <class Cell, class Real>
+__device__ PushStep<Real> step_after(const PushRun<Cell>& run, const PushStep<Real>& step,
+                                     std::int64_t steps) {
+  const std::int64_t K = run.shape.K, row = Cell::width * run.shape.H, sequences = step.rows / K;
+  const std::int64_t t = step.t + 1;
+  return {.time = step.time + sequences,
+          .saved = step.saved ? step.saved + sequences * row : nullptr,
+          .gates = step.gates + step.rows * row,
+          .before = step.after,
+          .after = step.before,
+          .t = t,
+          .rows = step.next_rows,
+          .next_rows = t + 1 < steps ? run.sequences.active_at(t + 1) * K : 0};
+}
+
+// From `step` to before step `end`; of the call there are `steps`.
+template <class Cell, int tile>
+__global__ void __launch_bounds__(persistent_threads, 1)
+    persistent_push_kernel(PushRun<Cell> run, PushStep<typename Cell::Real> step, std::int64_t end,
+                           std::int64_t steps, bool aligned, PersistentPlan plan) {
+  SHARED_DYNAMIC(unsigned char, shared);
+  const std::int64_t H = run.shape.H;
+  PushMatrix<Cell, tile> w(plan, shared);
+  w.load(WeightRows<typename Cell::Real>{
+      run.args.w_hh, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
+  while (true) {
+    for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
+      push_tile<Cell, tile>(run, plan, w, aligned, step, i);
+    if (step.t + 1 == end) return;
+    step = step_after(run, step, steps);
+    meet();
   }
 }
 
 // The tangents of the initial states, which are the last ones of sequences without a step, and
 // zeros in the padding of dy.
 template <class Cell>
-__global__ void __launch_bounds__(128) push_ends_kernel(PushStep<Cell> s, typename Cell::Real* to) {
+__global__ void __launch_bounds__(128) push_ends_kernel(PushRun<Cell> s, typename Cell::Real* to) {
   const std::int64_t N = s.shape.N, H = s.shape.H, K = s.shape.K;
   const StateElement e(K, N, H);
   if (!e.inside) return;
@@ -167,12 +239,12 @@ class Pushforward {
     const std::int64_t numbers = shape_.K * shape_.N * shape_.H;
     if (numbers == 0) return;
     list_rows(steps_, lists_);
-    launch(push_ends_kernel<Cell>, state_launch("push_ends", numbers), step(0, 0, 0), dh(0));
+    launch(push_ends_kernel<Cell>, state_launch("push_ends", numbers), arguments(), dh(0));
     for (std::int64_t t = 0, offset = 0; t < steps_.count();) {
       const Chunk chunk = chunk_from(steps_, t, offset, parts_.capacity);
       products(chunk);
-      for (std::int64_t done = 0; t < chunk.end; done += steps_.active(t++))
-        run(step(t, offset + done, done));
+      loop(chunk);
+      t = chunk.end;
       offset += chunk.rows;
     }
   }
@@ -182,30 +254,60 @@ class Pushforward {
     return args_.scratch + parts_.dh + t % 2 * shape_.N * shape_.K * shape_.H;
   }
 
+  void loop(const Chunk& chunk) const {
+    if (persistent(chunk)) return;
+    std::int64_t done = 0;
+    for (std::int64_t t = chunk.begin; t < chunk.end; done += steps_.active(t++))
+      run(step(t, chunk.offset + done, done));
+  }
+
+  PushRun<Cell> arguments() const {
+    return {shape_, args_, steps_.device(), args_.scratch + parts_.dc, shape_.K};
+  }
+
   // offset: of the step among all rows; place: among those of the chunk.
-  PushStep<Cell> step(std::int64_t t, std::int64_t offset, std::int64_t place) const {
-    return {.shape = shape_,
-            .args = args_,
-            .sequences = steps_.device(),
-            .time = lists_.time + offset,
+  PushStep<Real> step(std::int64_t t, std::int64_t offset, std::int64_t place) const {
+    return {.time = lists_.time + offset,
             .saved = saved_ ? saved_ + offset * row_ : nullptr,
             .gates = gates_ + place * shape_.K * row_,
             .before = dh(t),
             .after = dh(t + 1),
-            .dc = args_.scratch + parts_.dc,
             .t = t,
             .rows = steps_.active(t) * shape_.K,
-            .next_rows = steps_.active(t + 1) * shape_.K,
-            .K = shape_.K};
+            .next_rows = steps_.active(t + 1) * shape_.K};
   }
 
-  void run(const PushStep<Cell>& s) const {
-    with_height(s.rows, [&](auto high) {
+  void run(const PushStep<Real>& step) const {
+    with_height(step.rows, [&](auto high) {
       launch(push_step_kernel<Cell, high()>,
-             step_launch("push_step", s.rows, tile_high * high(), shape_.H,
+             step_launch("push_step", step.rows, tile_high * high(), shape_.H,
                          tile_wide * units_of_thread<Cell::gates>),
-             s);
+             arguments(), step);
     });
+  }
+
+  // All steps of the chunk, if the plan is so.
+  bool persistent(const Chunk& chunk) const {
+    constexpr int bytes = sizeof(Real), wide = pack_wide(bytes);
+    const std::int64_t H = shape_.H;
+    const StepProduct product{.H = H,
+                              .gates = Cell::gates,
+                              .depth = H,
+                              .rows = steps_.active(chunk.begin) * shape_.K,
+                              .weight_bytes = bytes,
+                              .operand_bytes = bytes,
+                              .sum_bytes = bytes};
+    const PersistentPlan plan =
+        persistent_plan("recurrent pushforward", product, chunk.end - chunk.begin);
+    if (!plan) return false;
+    const bool aligned =
+        packs_are_aligned(args_.w_hh, H, H, wide) && packs_are_aligned(dh(0), H, H, wide);
+    with_tile(plan, [&](auto tile) {
+      launch(persistent_push_kernel<Cell, tile()>, persistent_launch("persistent_push", plan),
+             arguments(), step(chunk.begin, chunk.offset, 0), chunk.end, steps_.count(), aligned,
+             plan);
+    });
+    return true;
   }
 
   void products(const Chunk& chunk) const {
