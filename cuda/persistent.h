@@ -27,33 +27,42 @@
 #include <cstring>
 #include <type_traits>
 
-#include "cuda/gemm_tile.h"
-#include "cuda/recurrent_plan.h"
+#include "cuda/recurrent_step.h"
 
 namespace unroll::UNROLL_GPU {
 
-/// Neighbouring numbers that are moved as one.
+/// Neighbouring numbers that are moved as one, and two halves of which share a register.
 template <class T, int wide>
 struct Pack {
-  T at[wide];
-};
+  using Whole = std::conditional_t<sizeof(T) * wide == 16, uint4, uint2>;
+  static_assert(sizeof(Whole) == sizeof(T) * wide);
+  struct Numbers {
+    T at[wide];
+  };
+  unsigned word[sizeof(Whole) / sizeof(unsigned)];
 
-template <class T, int wide>
-__device__ Pack<T, wide> read_pack(const T* from) {
-  using Whole = std::conditional_t<sizeof(Pack<T, wide>) == 16, uint4, uint2>;
-  static_assert(sizeof(Whole) == sizeof(Pack<T, wide>));
-  const Whole whole = *reinterpret_cast<const Whole*>(from);
-  Pack<T, wide> pack;
-  std::memcpy(&pack, &whole, sizeof pack);
-  return pack;
-}
-template <class T, int wide>
-__device__ void write_pack(T* to, const Pack<T, wide>& pack) {
-  using Whole = std::conditional_t<sizeof(pack) == 16, uint4, uint2>;
-  Whole whole;
-  std::memcpy(static_cast<void*>(&whole), &pack, sizeof pack);
-  *reinterpret_cast<Whole*>(to) = whole;
-}
+  __device__ Numbers numbers() const {
+    Numbers numbers;
+    std::memcpy(&numbers, word, sizeof word);
+    return numbers;
+  }
+  __device__ static Pack of(const Numbers& numbers) {
+    Pack pack;
+    std::memcpy(pack.word, &numbers, sizeof numbers);
+    return pack;
+  }
+  __device__ static Pack read(const T* from) {
+    const Whole whole = *reinterpret_cast<const Whole*>(from);
+    Pack pack;
+    std::memcpy(pack.word, &whole, sizeof whole);
+    return pack;
+  }
+  __device__ void write(T* to) const {
+    Whole whole;
+    std::memcpy(static_cast<void*>(&whole), word, sizeof whole);
+    *reinterpret_cast<Whole*>(to) = whole;
+  }
+};
 
 /// Rows of `depth` numbers in global memory, of which packs are read: whole where every row is
 /// aligned for that, else number by number.
@@ -64,11 +73,12 @@ struct PackedRows {
 
   template <class T, int wide>
   __device__ Pack<T, wide> pack(const T* row, std::int64_t d) const {
-    if (row && aligned && d < depth) return read_pack<T, wide>(row + skip.at(d));
-    Pack<T, wide> pack;
+    if (row && aligned && d < depth) return Pack<T, wide>::read(row + skip.at(d));
+    typename Pack<T, wide>::Numbers numbers;
 #pragma unroll
-    for (int e = 0; e < wide; e++) pack.at[e] = row && d + e < depth ? row[skip.at(d + e)] : T(0.f);
-    return pack;
+    for (int e = 0; e < wide; e++)
+      numbers.at[e] = row && d + e < depth ? row[skip.at(d + e)] : T(0.f);
+    return Pack<T, wide>::of(numbers);
   }
 };
 
@@ -79,19 +89,25 @@ bool packs_are_aligned(const T* data, std::int64_t stride, std::int64_t H, int w
          reinterpret_cast<std::uintptr_t>(data) % (wide * sizeof(T)) == 0;
 }
 
-/// The rows of w_hh [gates H,H] that face a block's units: row g units + u is that of gate g.
-template <class T>
+/// The rows of w_hh [gates H,H] that face a block's units: row g units + u is that of gate g. The
+/// sums begin with b_hh.
+template <class T, class Bias>
 struct WeightRows {
   static constexpr bool along_depth = true;
   const T* data;
+  const Bias* bias;       // or null
   std::int64_t H, first;  // unit of the block
   int units;
   PackedRows packed;
 
+  __device__ std::int64_t unit(int row) const { return first + row % units; }
+  __device__ std::int64_t place(int row) const { return row / units * H + unit(row); }
+  __device__ Bias first_of(int row) const {
+    return unit(row) < H ? value_or_zero(bias, place(row)) : Bias(0);
+  }
   template <int wide>
   __device__ Pack<T, wide> pack(int row, std::int64_t d) const {
-    const std::int64_t unit = first + row % units;
-    return packed.pack<T, wide>(unit < H ? data + (row / units * H + unit) * H : nullptr, d);
+    return packed.pack<T, wide>(unit(row) < H ? data + place(row) * H : nullptr, d);
   }
 };
 
@@ -102,23 +118,25 @@ struct WeightColumns {
   const T* data;
   std::int64_t H, first, depth;  // depth: gates H
 
+  __device__ static float first_of(int) { return 0; }
   template <int wide>
   __device__ Pack<T, wide> pack(int row, std::int64_t d) const {
     const std::int64_t unit = first + row;
-    Pack<T, wide> pack;
+    typename Pack<T, wide>::Numbers numbers;
 #pragma unroll
     for (int e = 0; e < wide; e++)
-      pack.at[e] = unit < H && d + e < depth ? data[(d + e) * H + unit] : T(0.f);
-    return pack;
+      numbers.at[e] = unit < H && d + e < depth ? data[(d + e) * H + unit] : T(0.f);
+    return Pack<T, wide>::of(numbers);
   }
 };
 
 template <class Weight, class Operand, class Sum, int tile>
 class ResidentMatrix {
   static constexpr int wide = pack_wide(sizeof(Sum));
-  static constexpr int most_held = register_bytes / int(wide * sizeof(Weight));
-  static_assert(most_held % load_turns == 0);
   using WeightPack = Pack<Weight, wide>;
+  using OperandPack = Pack<Operand, wide>;
+  static_assert(most_held * sizeof(WeightPack) <= register_bytes);
+  static_assert(most_held % load_turns == 0);
 
  public:
   __device__ ResidentMatrix(const PersistentPlan& plan, unsigned char* shared)
@@ -129,9 +147,10 @@ class ResidentMatrix {
         operands_(reinterpret_cast<Operand*>(shared + plan.operands_at)),
         sums_(reinterpret_cast<Sum*>(shared + plan.sums_at)) {}
 
-  /// Reads the matrix, once.
+  /// Reads the matrix, once, and what the sums of its rows begin with.
   template <class Source>
   __device__ void load(const Source& source) {
+    first_ = part_ == 0 ? source.first_of(row_) : Sum(0);
 #pragma unroll
     for (int turn = 0; turn < most_held; turn += load_turns)
       load(source, turn, [&](int i, const WeightPack& pack) {
@@ -153,18 +172,20 @@ class ResidentMatrix {
     const int packs = plan_.turns * plan_.parts;
     for (int e = int(threadIdx.x); e < tile * packs; e += int(blockDim.x)) {
       const int m = e / packs, v = e % packs;
-      write_pack(operands_ + e * wide, packed.pack<Operand, wide>(row(m), v * wide));
+      packed.pack<Operand, wide>(row(m), v * wide).write(operands_ + e * wide);
     }
   }
 
   /// This thread's part of the sums. All threads have left take().
   __device__ void multiply() {
     if (part_ >= plan_.parts) return;
-    Sum sum[tile] = {};
+    Sum sum[tile];
+#pragma unroll
+    for (int m = 0; m < tile; m++) sum[m] = first_;
 #pragma unroll
     for (int i = 0; i < most_held; i++)
       if (i < plan_.held) add(own_[i], i, sum);
-    for (int i = plan_.held; i < plan_.turns; i++) add(read_pack<Weight, wide>(place(i)), i, sum);
+    for (int i = plan_.held; i < plan_.turns; i++) add(WeightPack::read(place(i)), i, sum);
 #pragma unroll
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
   }
@@ -181,7 +202,7 @@ class ResidentMatrix {
   __device__ Weight* place(int turn) const {
     return shared_ + ((turn - plan_.held) * plan_.active() + int(threadIdx.x)) * wide;
   }
-  __device__ void keep(int turn, const WeightPack& pack) { write_pack(place(turn), pack); }
+  __device__ void keep(int turn, const WeightPack& pack) { pack.write(place(turn)); }
 
   // This thread's packs of load_turns turns, as put(i, pack). Where depth runs along the rows in
   // memory, lanes read along them, and the packs change hands in the place of the operands.
@@ -195,8 +216,8 @@ class ResidentMatrix {
       __syncthreads();
       for (int e = int(threadIdx.x); e < rows * deep; e += int(blockDim.x)) {
         const int row = e / deep, v = e % deep;
-        write_pack(transit + (v * stride + row) * wide,
-                   source.template pack<wide>(row, std::int64_t(turn * parts + v) * wide));
+        source.template pack<wide>(row, std::int64_t(turn * parts + v) * wide)
+            .write(transit + (v * stride + row) * wide);
       }
       __syncthreads();
     }
@@ -206,8 +227,7 @@ class ResidentMatrix {
       if (turn + i >= plan_.turns) continue;
       const int v = i * parts + part_;
       if constexpr (Source::along_depth)
-        put(i, read_pack<Weight, wide>(reinterpret_cast<Weight*>(operands_) +
-                                       (v * stride + row_) * wide));
+        put(i, WeightPack::read(reinterpret_cast<Weight*>(operands_) + (v * stride + row_) * wide));
       else
         put(i, source.template pack<wide>(row_, std::int64_t(turn * parts + v) * wide));
     }
@@ -216,12 +236,13 @@ class ResidentMatrix {
   __device__ void add(const WeightPack& weights, int turn, Sum (&sum)[tile]) const {
     const int packs = plan_.turns * plan_.parts;
     const Operand* from = operands_ + (turn * plan_.parts + part_) * wide;
+    const auto weight = weights.numbers();
 #pragma unroll
     for (int m = 0; m < tile; m++) {
-      const auto operand = read_pack<Operand, wide>(from + m * packs * wide);
+      const auto operand = OperandPack::read(from + m * packs * wide).numbers();
 #pragma unroll
       for (int e = 0; e < wide; e++)
-        sum[m] = ScalarCell<Sum>::fma(Sum(weights.at[e]), Sum(operand.at[e]), sum[m]);
+        sum[m] = ScalarCell<Sum>::fma(Sum(weight.at[e]), Sum(operand.at[e]), sum[m]);
     }
   }
 
@@ -230,6 +251,7 @@ class ResidentMatrix {
   Weight* const shared_;
   Operand* const operands_;
   Sum* const sums_;
+  Sum first_;
   WeightPack own_[most_held];
 };
 

@@ -21,7 +21,8 @@ PersistentPlan block_plan(const Chip& chip, const StepProduct& p, std::int64_t u
   const std::int64_t packs = parts_of(p.depth, wide), pack_bytes = wide * p.weight_bytes;
   const std::int64_t parts = std::clamp<std::int64_t>(packs, 1, persistent_threads / rows);
   const std::int64_t threads = rows * parts, turns = parts_of(packs, parts);
-  const std::int64_t held = std::min(turns, chip.weight_registers / pack_bytes);
+  const std::int64_t held =
+      std::min({turns, chip.weight_registers / pack_bytes, std::int64_t{most_held}});
   // Lanes that add up neighbouring units, of one row or the next, meet neighbouring banks.
   const std::int64_t stride = threads + ((units - threads) % 32 + 32) % 32;
   const std::int64_t operands_at = up_to((turns - held) * threads * pack_bytes, 16);

@@ -106,8 +106,7 @@ __device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& 
   element([&](int m, int u, std::int64_t r, std::int64_t unit) {
     Real from_h[Cell::gates];
 #pragma unroll
-    for (int g = 0; g < Cell::gates; g++)
-      from_h[g] = w.sum(m, g * plan.units + u) + value_or_zero(run.args.b_hh, g * H + unit);
+    for (int g = 0; g < Cell::gates; g++) from_h[g] = w.sum(m, g * plan.units + u);
     leave(run, step, r, {step.t, run.sequences.index(r), unit}, from_h);
   });
 }
@@ -120,8 +119,12 @@ __global__ void __launch_bounds__(persistent_threads, 1)
   SHARED_DYNAMIC(unsigned char, shared);
   const std::int64_t H = run.shape.H;
   ForwardMatrix<Cell, tile> w(plan, shared);
-  w.load(WeightRows<StoredOf<Cell>>{
-      run.args.w_hh, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
+  w.load(WeightRows<StoredOf<Cell>, typename Cell::Real>{run.args.w_hh,
+                                                         run.args.b_hh,
+                                                         H,
+                                                         std::int64_t(blockIdx.x) * plan.units,
+                                                         plan.units,
+                                                         {H, aligned}});
   while (true) {
     const std::int64_t t = step.t, next_rows = t + 1 < end ? run.sequences.active_at(t + 1) : 0;
     for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)

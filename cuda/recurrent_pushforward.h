@@ -145,8 +145,9 @@ __global__ void __launch_bounds__(persistent_threads, 1)
   SHARED_DYNAMIC(unsigned char, shared);
   const std::int64_t H = run.shape.H;
   PushMatrix<Cell, tile> w(plan, shared);
-  w.load(WeightRows<typename Cell::Real>{
-      run.args.w_hh, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
+  using Real = typename Cell::Real;
+  w.load(WeightRows<Real, Real>{
+      run.args.w_hh, nullptr, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
   while (true) {
     for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
       push_tile<Cell, tile>(run, plan, w, aligned, step, i);

@@ -104,7 +104,7 @@ __device__ void zero_padding(const DeviceSequences& s, const StateElement& e, T*
                              std::int64_t stride) {
   if (s.first > 0) return;
   for (std::int64_t t = s.whole_length(e.n); t < s.T; t++)
-    x[((e.k * s.T + t) * s.N + e.n) * stride + e.unit] = 0;
+    x[((e.k * s.T + t) * s.N + e.n) * stride + e.unit] = T(0.f);
 }
 
 template <class Real>
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(128)
   const std::int64_t length = sequences.steps_of(e.n);
   if (states.last) states.last[e.at] = states.at[(length * N + e.n) * states.stride + e.unit];
   for (std::int64_t t = length; t < sequences.segment; t++)
-    states.at[((t + 1) * N + e.n) * states.stride + e.unit] = 0;
+    states.at[((t + 1) * N + e.n) * states.stride + e.unit] = Real(0.f);
   if (states.y) zero_padding(sequences, e, states.y, states.y_stride);
 }
 
@@ -159,14 +159,17 @@ __global__ void __launch_bounds__(128)
 template <class Shape, class Args>
 void forward_ends(const Shape& shape, std::int64_t P, const Args& args,
                   const DeviceSequences& sequences) {
-  using Real = std::remove_pointer_t<decltype(args.h)>;
-  const auto run = [&](const States<Real>& states) {
-    launch(forward_ends_kernel<Real>, state_launch("forward_ends", shape.N * states.width),
-           sequences, states);
+  const auto run = [&]<class T>(const States<T>& states) {
+    launch(forward_ends_kernel<T>, state_launch("forward_ends", shape.N * states.width), sequences,
+           states);
   };
-  run({args.h, shape.h_stride ? shape.h_stride : P, P, args.h_n, args.y,
-       args.y_stride ? args.y_stride : P});
-  if constexpr (requires { args.c; }) run({args.c, shape.H, shape.H, args.c_n, nullptr, 0});
+  using Stored = std::remove_pointer_t<decltype(args.h)>;
+  run(States<Stored>{args.h, shape.h_stride ? shape.h_stride : P, P, args.h_n, args.y,
+                     args.y_stride ? args.y_stride : P});
+  if constexpr (requires { args.c; }) {
+    using Real = std::remove_pointer_t<decltype(args.c)>;
+    run(States<Real>{args.c, shape.H, shape.H, args.c_n, nullptr, 0});
+  }
 }
 
 template <class Shape>

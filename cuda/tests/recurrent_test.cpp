@@ -1,9 +1,19 @@
-// The recurrent kernels on the simulator against the CPU's, every family by the same table.
+// The recurrent kernels on the simulator against the CPU's, every family by the same table. Where
+// there are two designs, the one per step; the other is persistent_test.cpp's.
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/recurrent_testing.h"
 
 namespace unroll::gpu_test {
 namespace {
+
+class RecurrentSteps : public ::testing::Test {
+ protected:
+  void SetUp() override { sim::persistent_settings().design = sim::RecurrentDesign::step; }
+  void TearDown() override { sim::persistent_settings() = before_; }
+
+ private:
+  const sim::PersistentSettings before_ = sim::persistent_settings();
+};
 
 constexpr Cell all_cells[] = {Cell::lstm, Cell::gru, Cell::tanh, Cell::relu, Cell::identity};
 
@@ -51,7 +61,7 @@ std::vector<Variant> sizes(Cell cell) {
   return all;
 }
 
-TEST(Recurrent, IsTheCpus) {
+TEST_F(RecurrentSteps, IsTheCpus) {
   for (const Cell cell : all_cells) {
     for (const Variant& v : sizes(cell)) {
       expect_cpu<float>(v);
@@ -60,8 +70,8 @@ TEST(Recurrent, IsTheCpus) {
   }
 }
 
-TEST(Recurrent, OperandsMayBeNull) {
-  for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
+TEST_F(RecurrentSteps, OperandsMayBeNull) {
+  for (const Cell cell : all_cells) {
     Variant v = with_lengths(cell, true);
     v.null_operands = op_b_ih | op_b_hh;
     expect_cpu<double>(v);
@@ -86,7 +96,7 @@ TEST(Recurrent, OperandsMayBeNull) {
   }
 }
 
-TEST(Recurrent, InferenceSavesNothing) {
+TEST_F(RecurrentSteps, InferenceSavesNothing) {
   for (const Cell cell : all_cells) {
     Variant v = with_lengths(cell, false);
     v.save = false;
@@ -95,7 +105,7 @@ TEST(Recurrent, InferenceSavesNothing) {
 }
 
 // Of a run of five steps: its beginning, its middle, its end.
-TEST(Recurrent, SegmentsOfARun) {
+TEST_F(RecurrentSteps, SegmentsOfARun) {
   for (const Cell cell : all_cells) {
     for (const bool reverse : {false, true}) {
       for (const auto& [first, steps] : {std::pair{0, 2}, std::pair{2, 2}, std::pair{3, 0}}) {
@@ -155,6 +165,7 @@ std::vector<Variant> option_variants() {
 TEST(RecurrentOptions, AreTheCpus) {
   for (Variant v : option_variants()) {
     expect_cpu<float>(v);
+    expect_cpu<double>(v);
     v.h_stride = 11, v.y_stride = 12, v.dy_stride = 13, v.beta = 1;
     expect_cpu<double>(v);
   }
@@ -177,7 +188,7 @@ TEST(RecurrentOptions, Sizes) {
 
 TEST(RecurrentOptions, OperandsMayBeNull) {
   for (Variant v : option_variants()) {
-    if (v.p.name != "lstm, all" && v.p.name != "gru, all") continue;
+    if (v.p.name.find("all") == std::string::npos) continue;
     v.null_operands = op_b_ih | op_b_hh;
     expect_cpu<double>(v);
     v.null_operands = 0;
@@ -219,7 +230,7 @@ TEST(RecurrentOptions, SameBitsInEveryOrder) {
 }
 
 // Scratch that holds one step, or two.
-TEST(Recurrent, ChunksOfSteps) {
+TEST_F(RecurrentSteps, ChunksOfSteps) {
   std::int64_t& numbers = sim::chunk_numbers();
   const std::int64_t before = numbers;
   for (const Cell cell : all_cells) {
@@ -238,14 +249,14 @@ TEST(Recurrent, ChunksOfSteps) {
   numbers = before;
 }
 
-TEST(Recurrent, Empty) {
+TEST_F(RecurrentSteps, Empty) {
   for (const Cell cell : all_cells) {
     expect_cpu<float>(variant(cell, "no sequences", 3, 0, 2, 4));
     expect_cpu<float>(variant(cell, "no steps", 0, 3, 2, 4));
   }
 }
 
-TEST(Recurrent, LargeNumbersAndNaN) {
+TEST_F(RecurrentSteps, LargeNumbersAndNaN) {
   for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
     expect_cpu<double>(variant(cell, "large", 3, 3, 4, 5, 2), 40);
     Variant v = variant(cell, "NaN", 3, 3, 4, 5);
@@ -259,7 +270,7 @@ TEST(Recurrent, LargeNumbersAndNaN) {
   }
 }
 
-TEST(Recurrent, SameBitsInEveryOrder) {
+TEST_F(RecurrentSteps, SameBitsInEveryOrder) {
   for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
     expect_same_bits<float>(with_lengths(cell, true));
     expect_same_bits<float>(variant(cell, "long depth", 25, 5, 2, 3));
@@ -274,7 +285,7 @@ std::int64_t blocks_of_kernel(const std::string& name) {
 }
 
 // Two tiles of rows in the step of all sequences, one in the steps of a single one.
-TEST(Recurrent, WorkFollowsTheLengths) {
+TEST_F(RecurrentSteps, WorkFollowsTheLengths) {
   Variant v = variant(Cell::lstm, "a long one", 6, 40, 2, 3);
   v.p.lengths.assign(40, 1);
   v.p.lengths[7] = 4;
@@ -290,7 +301,7 @@ TEST(Recurrent, WorkFollowsTheLengths) {
 }
 
 // Tiles are stored and read without waiting for a bank.
-TEST(Recurrent, NoBankConflicts) {
+TEST_F(RecurrentSteps, NoBankConflicts) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
   sim::Options options = sim::options();
   const sim::Options before = options;

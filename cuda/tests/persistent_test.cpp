@@ -1,0 +1,384 @@
+// The persistent design of the recurrent kernels: the plan, and the passes on small chips, where
+// several blocks share the units and rows, and weights are in registers and in shared memory.
+#include <map>
+
+#include "core/error.h"
+#include "cuda/recurrent_plan.h"
+#include "cuda/tests/recurrent_testing.h"
+
+namespace unroll::gpu_test {
+namespace {
+
+using sim::Chip;
+using sim::PersistentPlan;
+using sim::RecurrentDesign;
+using sim::StepProduct;
+
+constexpr Chip h100{.multiprocessors = 132, .shared_bytes = 227 << 10};
+
+// ---- The plan
+
+StepProduct forward_product(std::int64_t H, std::int64_t rows, int gates, int bytes) {
+  return {.H = H,
+          .gates = gates,
+          .depth = H,
+          .rows = rows,
+          .weight_bytes = bytes,
+          .operand_bytes = bytes,
+          .sum_bytes = bytes == 8 ? 8 : 4};
+}
+StepProduct pull_product(std::int64_t H, std::int64_t rows, int gates, int bytes) {
+  const int wide = bytes == 8 ? 8 : 4;
+  return {.H = H,
+          .gates = 1,
+          .depth = gates * H,
+          .rows = rows,
+          .weight_bytes = bytes,
+          .operand_bytes = wide,
+          .sum_bytes = wide};
+}
+
+void expect_sound(const Chip& chip, const StepProduct& p, const PersistentPlan& plan) {
+  EXPECT_LE(plan.blocks * plan.groups, chip.multiprocessors);
+  EXPECT_GE(std::int64_t(plan.blocks) * plan.units, p.H);
+  EXPECT_LT(std::int64_t(plan.blocks - 1) * plan.units, p.H);
+  EXPECT_LE(plan.shared, chip.shared_bytes);
+  EXPECT_LE(plan.threads(), sim::persistent_threads);
+  EXPECT_EQ(plan.rows, p.gates * plan.units);
+  EXPECT_GE(std::int64_t(plan.turns) * plan.parts * sim::pack_wide(p.sum_bytes), p.depth);
+  EXPECT_LE(plan.held * sim::pack_wide(p.sum_bytes) * p.weight_bytes, chip.weight_registers);
+  EXPECT_EQ((plan.sums_stride - plan.units) % 32, 0);
+  EXPECT_GE(plan.sums_stride, plan.active());
+}
+
+TEST(PersistentPlan, KeepsToTheChip) {
+  for (const char* name : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
+    const sim::Arch arch = *sim::find_arch(name);
+    const Chip chip{arch.multiprocessors, std::int64_t(arch.shared_per_block)};
+    for (const std::int64_t H : {1, 7, 32, 63, 100, 128, 257, 512, 768, 1000, 1024}) {
+      for (const std::int64_t rows : {1, 2, 3, 16, 100, 1000}) {
+        for (const int gates : {1, 3, 4}) {
+          for (const int bytes : {2, 4}) {
+            for (const StepProduct& p : {forward_product(H, rows, gates, bytes),
+                                         pull_product(H, rows, gates, bytes)}) {
+              SCOPED_TRACE(std::string(name) + ", H " + std::to_string(H) + ", rows " +
+                           std::to_string(rows) + ", gates " + std::to_string(gates));
+              const PersistentPlan plan = sim::persistent_fit(chip, p);
+              ASSERT_TRUE(plan);
+              expect_sound(chip, p, plan);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+std::int64_t largest(int gates, int bytes, bool pull) {
+  std::int64_t H = 1;
+  while (sim::persistent_fits(h100, pull ? pull_product(H + 1, 16, gates, bytes)
+                                         : forward_product(H + 1, 16, gates, bytes)))
+    H++;
+  return H;
+}
+
+// What recurrent_plan.h says of an H100.
+TEST(PersistentPlan, StatesItsLimit) {
+  EXPECT_EQ(largest(4, 4, false), 1584);
+  EXPECT_EQ(largest(3, 4, false), 1848);
+  EXPECT_EQ(largest(4, 2, false), 2304);
+  EXPECT_EQ(largest(3, 2, false), 2752);
+  EXPECT_EQ(largest(4, 8, false), 1162);
+  EXPECT_EQ(largest(4, 4, true), 1584);
+  EXPECT_EQ(largest(3, 4, true), 1848);
+  EXPECT_EQ(largest(4, 2, true), 2145);
+  EXPECT_EQ(largest(3, 2, true), 2508);
+  EXPECT_EQ(largest(4, 8, true), 1056);
+  EXPECT_FALSE(sim::persistent_fits(h100, forward_product(4096, 1, 4, 2)));
+  EXPECT_FALSE(sim::persistent_fits({.multiprocessors = 0, .shared_bytes = 1 << 20},
+                                    forward_product(1, 1, 4, 4)));
+}
+
+TEST(PersistentPlan, SharesTheChip) {
+  const PersistentPlan small = sim::persistent_fit(h100, forward_product(32, 64, 4, 4));
+  EXPECT_EQ(small.blocks, 1);  // a step waits for one block alone
+  EXPECT_EQ(small.groups, 64);
+  const PersistentPlan large = sim::persistent_fit(h100, forward_product(1024, 64, 4, 4));
+  EXPECT_EQ(large.units, 16);  // whole sectors
+  EXPECT_EQ(large.blocks, 64);
+  EXPECT_EQ(large.groups, 2);
+  const PersistentPlan middle = sim::persistent_fit(h100, forward_product(256, 64, 4, 4));
+  EXPECT_EQ(middle.groups, 8);  // with a tile of rows each
+  EXPECT_EQ(middle.tile, 8);
+}
+
+// ---- The settings
+
+class WithSettings {
+ public:
+  explicit WithSettings(const sim::PersistentSettings& settings) {
+    sim::persistent_settings() = settings;
+  }
+  ~WithSettings() { sim::persistent_settings() = before_; }
+
+ private:
+  const sim::PersistentSettings before_ = sim::persistent_settings();
+};
+
+sim::PersistentSettings forced(const Chip& chip) {
+  return {.design = RecurrentDesign::persistent, .mistake = {}, .chip = chip};
+}
+
+TEST(PersistentSettings, TheDesignByName) {
+  EXPECT_EQ(sim::recurrent_design_of(nullptr), RecurrentDesign::automatic);
+  EXPECT_EQ(sim::recurrent_design_of("auto"), RecurrentDesign::automatic);
+  EXPECT_EQ(sim::recurrent_design_of("step"), RecurrentDesign::step);
+  EXPECT_EQ(sim::recurrent_design_of("persistent"), RecurrentDesign::persistent);
+  try {
+    sim::recurrent_design_of("fast");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "UNROLL_RECURRENT: \"fast\" is none of auto, step, persistent");
+  }
+}
+
+Variant variant(Cell cell, const std::string& name, std::int64_t T, std::int64_t N, std::int64_t I,
+                std::int64_t H, std::int64_t K = 1) {
+  Variant v;
+  v.p = {name, cell, T, N, I, H};
+  v.K = K;
+  return v;
+}
+
+std::string message_of_run(const Variant& v) {
+  try {
+    run_all<float, OnSim>(v);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PersistentSettings, ErrorsSayWhatIsWrong) {
+  const Variant v = variant(Cell::lstm, "error", 2, 1, 1, 64);
+  {
+    const WithSettings with(forced({.multiprocessors = 2, .shared_bytes = 1 << 10}));
+    const std::string message = message_of_run(v);
+    EXPECT_NE(message.find("recurrent forward: UNROLL_RECURRENT=persistent, but the recurrent "
+                           "weights of 64 units, 65536 bytes, do not fit on 2 multiprocessors "
+                           "with 1024 bytes of shared memory each; use auto or step"),
+              std::string::npos)
+        << message;
+  }
+  {
+    const WithSettings with({.mistake = "UNROLL_RECURRENT: no such design"});
+    EXPECT_NE(message_of_run(v).find("no such design"), std::string::npos);
+  }
+}
+
+// ---- The passes
+
+std::map<std::string, sim::KernelMeter> meter_by_name() {
+  std::map<std::string, sim::KernelMeter> rows;
+  for (const sim::KernelMeter& row : sim::meter()) rows[row.kernel] = row;
+  return rows;
+}
+
+constexpr Cell cells[] = {Cell::lstm, Cell::gru, Cell::tanh};
+
+// One block for all units; several, with the weights in registers; in both; in shared memory.
+constexpr Chip chips[] = {{1, 64 << 10},
+                          {3, 64 << 10},
+                          {7, 12 << 10, 16},
+                          {6, 10 << 10, 0},
+                          {16, 9 << 10, 32}};
+
+std::vector<Variant> sizes(Cell cell) {
+  std::vector<Variant> all = {
+      variant(cell, "ones", 1, 1, 1, 1),        variant(cell, "one row", 3, 1, 2, 13),
+      variant(cell, "rows", 2, 19, 1, 5),       variant(cell, "units", 3, 3, 2, 37, 2),
+      variant(cell, "aligned", 3, 5, 2, 24, 2), variant(cell, "directions", 2, 3, 2, 8, 4)};
+  Variant strides = variant(cell, "strides", 3, 3, 3, 12, 2);
+  strides.h_stride = 13, strides.y_stride = 14, strides.dy_stride = 15;
+  all.push_back(strides);
+  for (const bool reverse : {false, true}) {
+    Variant v = variant(cell, reverse ? "lengths, reversed" : "lengths", 4, 6, 2, 20, 2);
+    v.p.lengths = {2, 4, 2, 0, 3, 4};
+    v.p.reverse = reverse;
+    v.beta = reverse ? 1 : 0;
+    all.push_back(v);
+  }
+  return all;
+}
+
+TEST(Persistent, IsTheCpus) {
+  for (const Chip& chip : chips) {
+    const WithSettings with(forced(chip));
+    sim::reset_meter();
+    for (const Cell cell : cells) {
+      for (const Variant& v : sizes(cell)) {
+        SCOPED_TRACE("multiprocessors " + std::to_string(chip.multiprocessors));
+        expect_cpu<float>(v);
+        expect_cpu<double>(v);
+        if (HasFailure()) return;
+      }
+    }
+    const auto meter = meter_by_name();
+    for (const char* step : {"forward_step", "pull_step", "push_step"})
+      EXPECT_EQ(meter.count(step), 0u) << step;
+    for (const char* pass : {"persistent_forward", "persistent_pull", "persistent_push"}) {
+      EXPECT_GT(meter.at(pass).launches, 0) << pass;
+      EXPECT_EQ(meter.at(pass).grid_barriers > 0, chip.multiprocessors > 1) << pass;
+    }
+  }
+}
+
+// Nothing is launched that has no step.
+TEST(Persistent, Empty) {
+  const WithSettings with(forced(chips[1]));
+  for (const Cell cell : cells) {
+    Variant v = variant(cell, "no steps", 3, 2, 2, 3, 2);
+    v.p.lengths = {0, 0};
+    expect_cpu<float>(v);
+    expect_cpu<float>(variant(cell, "no sequences", 3, 0, 2, 3));
+  }
+}
+
+TEST(Persistent, ChunksAndSegments) {
+  const WithSettings with(forced(chips[2]));
+  std::int64_t& numbers = sim::chunk_numbers();
+  const std::int64_t before = numbers;
+  for (const Cell cell : cells) {
+    Variant v = variant(cell, "chunks", 5, 4, 2, 9, 2);
+    v.p.lengths = {3, 5, 0, 2};
+    v.p.reverse = true;
+    for (const std::int64_t few : {std::int64_t{1}, std::int64_t{400}, before}) {
+      numbers = few;
+      v.first_step = v.segment = 0;
+      expect_cpu<double>(v);
+      v.first_step = 1, v.segment = 3;
+      expect_cpu<double>(v);
+      v.save = false;
+      expect_cpu<double>(v);
+      v.save = true;
+    }
+  }
+  numbers = before;
+}
+
+TEST(Persistent, OperandsMayBeNull) {
+  const WithSettings with(forced(chips[1]));
+  for (const Cell cell : cells) {
+    Variant v = variant(cell, "null", 3, 4, 2, 9, 2);
+    v.p.lengths = {3, 2, 0, 2};
+    v.null_operands = op_b_hh;
+    v.null_cotangents = v.unwanted_outputs = out_y;
+    expect_cpu<double>(v);
+    v.null_cotangents = v.unwanted_outputs = out_h_n | out_c_n;
+    v.unwanted = v.null_tangents = op_h0 | op_c0;
+    expect_cpu<double>(v);
+    v.unwanted = v.null_tangents = op_x | op_w_ih | op_w_hh | op_b_ih | op_b_hh;
+    expect_cpu<double>(v);
+  }
+}
+
+TEST(Persistent, LargeNumbersAndNaN) {
+  const WithSettings with(forced(chips[3]));
+  for (const Cell cell : cells) {
+    expect_cpu<double>(variant(cell, "large", 3, 3, 4, 11, 2), 40);
+    const Variant v = variant(cell, "NaN", 3, 3, 4, 11);
+    StepsInputs<double> in = random_inputs<double>(v, 1, 1, 0);
+    in.x[7] = std::numeric_limits<double>::quiet_NaN();
+    const auto want = Recurrent<double, OnCpu>(v, in).forward();
+    const auto got = Recurrent<double, OnSim>(v, in).forward();
+    expect_close(got.h, want.h, tolerance<double>);
+  }
+}
+
+TEST(Persistent, SameBitsInEveryOrder) {
+  for (const Chip& chip : {chips[0], chips[2]}) {
+    const WithSettings with(forced(chip));
+    for (const Cell cell : cells) {
+      Variant v = variant(cell, "bits", 3, 5, 2, 13, 2);
+      v.p.lengths = {3, 1, 0, 2, 3};
+      expect_same_bits<float>(v);
+    }
+  }
+}
+
+// A step's work follows its active rows, and one whose rows are few takes the step's design alone.
+TEST(Persistent, IsChosenForMoreThanOneStep) {
+  const WithSettings with({.design = RecurrentDesign::automatic, .mistake = {}, .chip = chips[1]});
+  sim::reset_meter();
+  run_all<float, OnSim>(variant(Cell::lstm, "one step", 1, 2, 1, 4));
+  EXPECT_EQ(meter_by_name().count("persistent_forward"), 0u);
+  run_all<float, OnSim>(variant(Cell::lstm, "two steps", 2, 2, 1, 4));
+  EXPECT_EQ(meter_by_name().at("persistent_forward").launches, 1);
+  EXPECT_EQ(meter_by_name().at("persistent_pull").launches, 1);
+  EXPECT_EQ(meter_by_name().at("persistent_push").launches, 1);
+}
+
+// ---- The meter
+
+struct Moved {
+  double read, written, read_least, written_least;
+};
+
+// Of the forward pass and the pullback on a chip, for T steps of 8 sequences and 32 units.
+std::map<std::string, Moved> moved(Cell cell, const Chip& chip, std::int64_t T, std::int64_t N) {
+  const WithSettings with(forced(chip));
+  sim::Options options = sim::options();
+  const sim::Options before = options;
+  options.meter = true;
+  sim::set_options(options);
+  sim::reset_meter();
+  Variant v = variant(cell, "meter", T, N, 8, 32);
+  v.null_tangents = op_x;
+  run_all<float, OnSim>(v);
+  std::map<std::string, Moved> result;
+  for (const auto& [name, row] : meter_by_name()) {
+    if (name.find("persistent") == 0) {
+      EXPECT_EQ(row.bank_conflicts, 0) << name;
+    }
+    result[name] = {32.0 * double(row.read.sectors), 32.0 * double(row.written.sectors),
+                    double(row.read.least), double(row.written.least)};
+  }
+  sim::set_options(before);
+  return result;
+}
+
+// On one multiprocessor a kernel moves what it must, each byte once.
+TEST(Persistent, MovesTheLeast) {
+  if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
+  for (const Cell cell : {Cell::lstm, Cell::gru}) {
+    for (const Chip& chip : {Chip{1, 227 << 10}, Chip{1, 227 << 10, 64}}) {
+      const auto kernels = moved(cell, chip, 4, 8);
+      for (const char* pass : {"persistent_forward", "persistent_pull", "persistent_push"}) {
+        const Moved& m = kernels.at(pass);
+        EXPECT_LE(m.read, 1.1 * m.read_least) << pass;
+        EXPECT_LE(m.written, 1.1 * m.written_least) << pass;
+      }
+    }
+  }
+}
+
+// On several, each reads its part of the weights once and hears the states of the others: what more
+// steps read is that, and no weights.
+TEST(Persistent, ReadsTheWeightsOnce) {
+  if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
+  constexpr double H = 32, N = 8, number = 4, blocks = 4, gates = 4;
+  const Chip chip{.multiprocessors = 4, .shared_bytes = 24 << 10, .weight_registers = 32};
+  const auto few = moved(Cell::lstm, chip, 4, 8), more = moved(Cell::lstm, chip, 8, 8);
+  const double forward = N * H * number * (blocks + gates + 1);        // h, gates, c
+  const double pull = N * H * number * (blocks * gates + gates + 4);   // dg, gates, c, c, dy, carry
+  const double weights = gates * H * H * number;
+  EXPECT_LE(few.at("persistent_forward").read, 1.1 * (weights + 4 * forward));
+  EXPECT_LE(more.at("persistent_forward").read - few.at("persistent_forward").read,
+            1.1 * 4 * forward);
+  EXPECT_LE(few.at("persistent_pull").read, 1.1 * (weights + 4 * pull));
+  EXPECT_LE(more.at("persistent_pull").read - few.at("persistent_pull").read, 1.1 * 4 * pull);
+}
+
+}  // namespace
+}  // namespace unroll::gpu_test
