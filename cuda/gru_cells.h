@@ -31,7 +31,7 @@ struct GruForwardCell : GruRows<Real, Args_> {
   using Base = GruRows<Real, Args_>;
   using typename Base::Args, typename Base::Math;
 
-  __device__ static Real step(const GruShape& s, const Args& args, const StepPlace& p,
+  __device__ static Real step(const GruShape& s, const Args&, const StepPlace&, const auto* before,
                               const Real (&from_h)[3], Real* row, bool keep) {
     const std::int64_t H = s.H;
     GruGates<Math> gate{.r = Math::sigmoid(row[0] + from_h[0]),
@@ -40,7 +40,7 @@ struct GruForwardCell : GruRows<Real, Args_> {
                         .n_h = from_h[2]};
     gate.n = gru_candidate<Math>(row[2 * H], gate.r, gate.n_h);
     if (keep) row[0] = gate.r, row[H] = gate.z, row[2 * H] = gate.n, row[3 * H] = gate.n_h;
-    return gru_output<Math>(gate, Base::state_before(s, args, p));
+    return gru_output<Math>(gate, Real(*before));
   }
 };
 

@@ -33,9 +33,9 @@ void gru_half_pullback(const GruShape& shape, const GruPullbackHalf<Stored>& arg
   HalfPullback<Stored>(shape, here, here.saved).run();
 }
 
-#define UNROLL_HALF_KERNELS(Stored)                                                     \
-  template GruSizes gru_half_sizes<Stored>(const GruShape&) noexcept;                 \
-  UNROLL_GPU_KERNEL_FOR(Stored, gru_half_forward, void, GruShape, GruForwardHalf)     \
+#define UNROLL_HALF_KERNELS(Stored)                                               \
+  template GruSizes gru_half_sizes<Stored>(const GruShape&) noexcept;             \
+  UNROLL_GPU_KERNEL_FOR(Stored, gru_half_forward, void, GruShape, GruForwardHalf) \
   UNROLL_GPU_KERNEL_FOR(Stored, gru_half_pullback, void, GruShape, GruPullbackHalf)
 UNROLL_HALF_KERNELS(Float16)
 UNROLL_HALF_KERNELS(Bfloat16)

@@ -13,7 +13,6 @@ namespace unroll::UNROLL_GPU {
 
 /// __half for Float16, __nv_bfloat16 for Bfloat16.
 template <class Stored>
-using DeviceHalf =
-    std::conditional_t<std::is_same_v<Stored, Float16>, __half, __nv_bfloat16>;
+using DeviceHalf = std::conditional_t<std::is_same_v<Stored, Float16>, __half, __nv_bfloat16>;
 
 }  // namespace unroll::UNROLL_GPU

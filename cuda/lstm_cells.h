@@ -37,7 +37,7 @@ struct LstmForwardCell : LstmRows<Real, Args_> {
   using Base = LstmRows<Real, Args_>;
   using typename Base::Args, typename Base::Math;
 
-  __device__ static Real step(const LstmShape& s, const Args& args, const StepPlace& p,
+  __device__ static Real step(const LstmShape& s, const Args& args, const StepPlace& p, const auto*,
                               const Real (&from_h)[4], Real* row, bool keep) {
     const auto gate = lstm_activate<Math>(Base::plus(Base::load(row, s.H), from_h));
     const Real c = lstm_cell<Math>(gate, Base::cell(s, args, p, p.t));

@@ -1,5 +1,5 @@
-#include "cuda/lstm_cells.h"
 #include "cuda/half_storage.h"
+#include "cuda/lstm_cells.h"
 #include "cuda/recurrent_forward.h"
 #include "cuda/recurrent_pullback.h"
 
@@ -33,9 +33,9 @@ void lstm_half_pullback(const LstmShape& shape, const LstmPullbackHalf<Stored>& 
   HalfPullback<Stored>(shape, here, here.saved).run();
 }
 
-#define UNROLL_HALF_KERNELS(Stored)                                                     \
-  template LstmSizes lstm_half_sizes<Stored>(const LstmShape&) noexcept;                 \
-  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_forward, void, LstmShape, LstmForwardHalf)     \
+#define UNROLL_HALF_KERNELS(Stored)                                                  \
+  template LstmSizes lstm_half_sizes<Stored>(const LstmShape&) noexcept;             \
+  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_forward, void, LstmShape, LstmForwardHalf) \
   UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_pullback, void, LstmShape, LstmPullbackHalf)
 UNROLL_HALF_KERNELS(Float16)
 UNROLL_HALF_KERNELS(Bfloat16)

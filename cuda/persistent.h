@@ -190,6 +190,10 @@ class ResidentMatrix {
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
   }
 
+  /// Row m of the tile, where it has no Skip.
+  __device__ const Operand* operand(int m) const {
+    return operands_ + m * plan_.turns * plan_.parts * wide;
+  }
   /// Operand row m times row `row` of the matrix. All threads have left multiply().
   __device__ Sum sum(int m, int row) const {
     const Sum* from = sums_ + m * plan_.sums_stride + row;

@@ -15,8 +15,9 @@ namespace unroll::UNROLL_GPU {
 // Cell: struct {
 //   using Real, Shape, Args;
 //   static constexpr int gates, width;
-//   static Real step(shape, args, StepPlace, from_h, row, keep)    the new h: from_h[gates] is
-//       w_hh h + b_hh, row the gate row at the unit; with keep it is left as saved };
+//   static Real step(shape, args, StepPlace, before, from_h, row, keep)    the new h: *before is
+//       the old one, from_h[gates] is w_hh h + b_hh, row the gate row at the unit; with keep it is
+//       left as saved };
 template <class Cell>
 struct ForwardRun {
   using Real = typename Cell::Real;
@@ -36,10 +37,10 @@ struct ForwardStep {
 
 template <class Cell>
 __device__ void leave(const ForwardRun<Cell>& run, const ForwardStep<typename Cell::Real>& step,
-                      std::int64_t m, const StepPlace& place,
+                      std::int64_t m, const StepPlace& place, const StoredOf<Cell>* before,
                       const typename Cell::Real (&from_h)[Cell::gates]) {
   const std::int64_t N = run.shape.N, H = run.shape.H, unit = place.unit;
-  const auto h = Cell::step(run.shape, run.args, place, from_h,
+  const auto h = Cell::step(run.shape, run.args, place, before, from_h,
                             step.gates + m * Cell::width * H + unit, run.keep);
   run.args.h[((step.t + 1) * N + place.n) * h_stride_of(run.shape) + unit] = h;
   if (run.args.y) run.args.y[step.time[m] * (run.args.y_stride ? run.args.y_stride : H) + unit] = h;
@@ -71,7 +72,8 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
 #pragma unroll
       for (int g = 0; g < gates; g++)
         from_h[g] = tile.sum[i][u * gates + g] + value_or_zero(run.args.b_hh, g * H + unit);
-      leave(run, step, m, {step.t, state[m] - step.t * run.shape.N, unit}, from_h);
+      leave(run, step, m, {step.t, state[m] - step.t * run.shape.N, unit},
+            run.args.h + state[m] * h_stride_of(run.shape) + unit, from_h);
     }
   }
 }
@@ -107,7 +109,7 @@ __device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& 
     Real from_h[Cell::gates];
 #pragma unroll
     for (int g = 0; g < Cell::gates; g++) from_h[g] = w.sum(m, g * plan.units + u);
-    leave(run, step, r, {step.t, run.sequences.index(r), unit}, from_h);
+    leave(run, step, r, {step.t, run.sequences.index(r), unit}, w.operand(m) + unit, from_h);
   });
 }
 

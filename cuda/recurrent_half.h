@@ -5,10 +5,10 @@
 //                                             .scratch = scratch}, .c = c});
 //
 // All is as in kernels/lstm.h and kernels/gru.h, except for the types. Inputs, weights and the
-// states h are Stored: Float16 or Bfloat16, which h is rounded to in every step. Products are summed
-// in float, and biases, c, the gates that are saved and all results of the pullback are float; the
-// sizes count floats. Shapes have no option, and no tensor of the library comes here: the callers
-// are tests and benchmarks.
+// states h are Stored: Float16 or Bfloat16, which h is rounded to in every step. Products are
+// summed in float, and biases, c, the gates that are saved and all results of the pullback are
+// float; the sizes count floats. Shapes have no option, and no tensor of the library comes here:
+// the callers are tests and benchmarks.
 #pragma once
 
 #include "core/half.h"
@@ -47,9 +47,9 @@ struct GruPullbackHalf {
   const Stored* h = nullptr;     // [T+1,N,H], rows h_stride apart
   const float* saved;            // as the forward pass left it
 
-  const Stored* dy = nullptr;    // [K,T,N,H], rows dy_stride apart: cotangent of y
-  std::int64_t dy_stride = 0;    // 0 means H
-  const float* dh_n = nullptr;   // [K,N,H]
+  const Stored* dy = nullptr;   // [K,T,N,H], rows dy_stride apart: cotangent of y
+  std::int64_t dy_stride = 0;   // 0 means H
+  const float* dh_n = nullptr;  // [K,N,H]
 
   float* dx = nullptr;     // [K,T,N,I]
   float* dh0 = nullptr;    // [K,N,H]

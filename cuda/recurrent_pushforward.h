@@ -40,7 +40,7 @@ struct PushStep {
 
 template <class Cell, class Real>
 __device__ void push_element(const PushRun<Cell>& run, const PushStep<Real>& step, std::int64_t r,
-                             std::int64_t unit, const Real (&from_h)[Cell::gates]) {
+                             std::int64_t unit, Real before, const Real (&from_h)[Cell::gates]) {
   const auto& args = run.args;
   const std::int64_t N = run.shape.N, H = run.shape.H, m = run.K.quotient(r), k = run.K.rest(r);
   const std::int64_t n = run.sequences.index(m), row = Cell::width * H, kn = (k * N + n) * H + unit;
@@ -48,7 +48,7 @@ __device__ void push_element(const PushRun<Cell>& run, const PushStep<Real>& ste
   if constexpr (Cell::carries_c) dc = run.dc[r * H + unit];
   const Real* saved = step.saved ? step.saved + m * row + unit : nullptr;
   const Real dh = Cell::push(run.shape, args, StepPlace{step.t, n, unit}, saved,
-                             step.gates + r * row + unit, from_h, step.before[r * H + unit], dc);
+                             step.gates + r * row + unit, from_h, before, dc);
   step.after[r * H + unit] = dh;
   if constexpr (Cell::carries_c) run.dc[r * H + unit] = dc;
   if (args.dy) {
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
       Real from_h[gates];
 #pragma unroll
       for (int g = 0; g < gates; g++) from_h[g] = tile.sum[i][u * gates + g];
-      push_element(run, step, r, unit, from_h);
+      push_element(run, step, r, unit, step.before[r * H + unit], from_h);
     }
   }
 }
@@ -117,7 +117,7 @@ __device__ void push_tile(const PushRun<Cell>& run, const PersistentPlan& plan,
 #pragma unroll
                        for (int g = 0; g < Cell::gates; g++)
                          from_h[g] = w.sum(m, g * plan.units + u);
-                       push_element(run, step, r, unit, from_h);
+                       push_element(run, step, r, unit, w.operand(m)[unit], from_h);
                      });
 }
 

@@ -32,7 +32,7 @@ template <class Real>
 struct RnnForwardCell : RnnRows<Real, RnnForward<Real>> {
   using Args = RnnForward<Real>;
 
-  __device__ static Real step(const RnnShape& s, const Args&, const StepPlace&,
+  __device__ static Real step(const RnnShape& s, const Args&, const StepPlace&, const Real*,
                               const Real (&from_h)[1], const Real* row, bool) {
     return rnn_activated<ScalarCell<Real>>(s.activation, row[0] + from_h[0]);
   }

@@ -2,10 +2,10 @@
 // the same rounded inputs.
 //
 // What differs is that h is rounded in every step: by eps = 2^-9 (bfloat16) or 2^-12 (float16) of
-// its magnitude at most, which the steps behind it see. So after T steps everything is within 2 T eps
-// of the largest magnitude of its kind.
-#include "core/half.h"
+// its magnitude at most, which the steps behind it see. So after T steps everything is within 2 T
+// eps of the largest magnitude of its kind.
 #include "cuda/recurrent_half.h"
+#include "core/half.h"
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/testing.h"
 #include "tests/recurrent_harness.h"
@@ -130,8 +130,8 @@ Results on_cpu(const Problem<Stored, Family>& p) {
   const auto shape = p.shape(lengths ? lengths.view("test", z.T, z.N) : LengthsView{});
   const auto size = Family::sizes(shape);
   const auto place = [](std::int64_t n) { return testing::Buffer<double>(n); };
-  auto h = place((z.T + 1) * z.N * z.H), c = place((z.T + 1) * z.N * z.H),
-       h_n = place(z.N * z.H), c_n = place(z.N * z.H), saved = place(size.saved),
+  auto h = place((z.T + 1) * z.N * z.H), c = place((z.T + 1) * z.N * z.H), h_n = place(z.N * z.H),
+       c_n = place(z.N * z.H), saved = place(size.saved),
        scratch = place(std::max(size.forward_scratch, size.pullback_scratch));
   std::copy(p.h0.exact.begin(), p.h0.exact.end(), h.data());
   std::copy(p.c0.begin(), p.c0.end(), c.data());
@@ -231,9 +231,9 @@ class RecurrentHalf : public ::testing::TestWithParam<RecurrentDesign> {
 };
 
 TEST_P(RecurrentHalf, IsCloseToDouble) {
-  for (const Sizes& sizes : {Sizes{1, 1, 1, 1}, Sizes{3, 2, 3, 7}, Sizes{4, 5, 2, 24},
-                             Sizes{4, 6, 3, 12, {2, 4, 0, 1, 4, 3}},
-                             Sizes{3, 4, 2, 9, {3, 0, 2, 1}, true}}) {
+  for (const Sizes& sizes :
+       {Sizes{1, 1, 1, 1}, Sizes{3, 2, 3, 7}, Sizes{4, 5, 2, 24},
+        Sizes{4, 6, 3, 12, {2, 4, 0, 1, 4, 3}}, Sizes{3, 4, 2, 9, {3, 0, 2, 1}, true}}) {
     SCOPED_TRACE("H " + std::to_string(sizes.H));
     expect_close_to_double<Float16, LstmFamily>(sizes);
     expect_close_to_double<Bfloat16, LstmFamily>(sizes);
