@@ -7,6 +7,7 @@
 #include <bit>
 #include <type_traits>
 
+#include "cuda/backend.h"
 #include "cuda/recurrent_half.h"
 
 namespace unroll::UNROLL_GPU {
