@@ -150,8 +150,8 @@ void list_rows(const Steps& steps, const RowLists& lists) noexcept;
 // H100 (132 multiprocessors, 227 KiB) that is enough, in both passes, for
 //
 //            float32   float16, bfloat16   float64
-//   LSTM     H 1584    H 2145              H 1056
-//   GRU      H 1848    H 2508
+//   LSTM     H 1584    H 1938              H 1056
+//   GRU      H 1848    H 2244
 //
 // Beyond it the per-step design runs, which reads the weights in every step.
 
