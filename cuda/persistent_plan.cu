@@ -1,11 +1,8 @@
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
-#include "core/error.h"
 #include "cuda/recurrent_plan.h"
-#ifndef __CUDACC__
-#include "cuda/sim/machine.h"
-#endif
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -72,32 +69,35 @@ PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
   return plan;
 }
 
-// Ends up where what goes wrong in a kernel does.
-void refuse(const std::string& what) noexcept {
+__global__ void refused_kernel() {}
+
+// An error like those of launches: of one without blocks, whose name says what is wrong. No
+// std::string here: in the checked build what this file makes of it would be the simulator's too.
+template <class... Values>
+void refuse(const char* format, Values... values) noexcept {
+  constexpr std::size_t room = 512;
+  char* what = new char[room];  // a launch's name lives as long as the program
+  std::snprintf(what, room, format, values...);
 #ifdef __CUDACC__
-  std::fprintf(stderr, "%s\n", what.c_str());
-  cudaSetDevice(-1);
-#else
-  sim::detail::note(sim::Fault::launch_limit, what);
+  std::fprintf(stderr, "%s\n", what);
 #endif
+  launch(refused_kernel, {.name = what, .stream = current_stream()});
 }
 
-std::string beyond(const char* op, const Chip& chip, const StepProduct& p) {
-  return std::string(op) + ": UNROLL_RECURRENT=persistent, but the recurrent weights of " +
-         std::to_string(p.H) + " units, " +
-         std::to_string(p.gates * p.depth * p.H * p.weight_bytes) + " bytes, do not fit on " +
-         std::to_string(chip.multiprocessors) + " multiprocessors with " +
-         std::to_string(chip.shared_bytes) + " bytes of shared memory each; use auto or step";
+void refuse_size(const char* op, const Chip& chip, const StepProduct& p) noexcept {
+  refuse(
+      "%s: UNROLL_RECURRENT=persistent, but the recurrent weights of %lld units, %lld bytes, do "
+      "not fit on %lld multiprocessors with %lld bytes of shared memory each; use auto or step",
+      op, static_cast<long long>(p.H),
+      static_cast<long long>(p.gates * p.depth * p.H * p.weight_bytes),
+      static_cast<long long>(chip.multiprocessors), static_cast<long long>(chip.shared_bytes));
 }
 
-PersistentSettings settings_of_environment() {
-  PersistentSettings settings;
-  try {
-    settings.design = recurrent_design_of(std::getenv("UNROLL_RECURRENT"));
-  } catch (const Error& error) {
-    settings.mistake = error.what();
-  }
-  return settings;
+PersistentSettings settings_of_environment() noexcept {
+  const char* name = std::getenv("UNROLL_RECURRENT");
+  const auto design = recurrent_design_of(name);
+  if (!design) return {.unknown = name};
+  return {.design = *design};
 }
 
 }  // namespace
@@ -117,12 +117,12 @@ Chip current_chip() noexcept {
 #endif
 }
 
-RecurrentDesign recurrent_design_of(const char* name) {
-  const std::string design = name ? name : "";
-  if (design.empty() || design == "auto") return RecurrentDesign::automatic;
-  if (design == "step") return RecurrentDesign::step;
-  if (design == "persistent") return RecurrentDesign::persistent;
-  fail("UNROLL_RECURRENT", "\"" + design + "\" is none of auto, step, persistent");
+std::optional<RecurrentDesign> recurrent_design_of(const char* name) noexcept {
+  const auto is = [&](const char* design) { return std::strcmp(name, design) == 0; };
+  if (!name || is("") || is("auto")) return RecurrentDesign::automatic;
+  if (is("step")) return RecurrentDesign::step;
+  if (is("persistent")) return RecurrentDesign::persistent;
+  return std::nullopt;
 }
 
 PersistentSettings& persistent_settings() noexcept {
@@ -139,12 +139,13 @@ PersistentPlan persistent_fit(const Chip& chip, const StepProduct& p) noexcept {
 PersistentPlan persistent_plan(const char* op, const StepProduct& product,
                                std::int64_t steps) noexcept {
   const PersistentSettings& settings = persistent_settings();
-  if (!settings.mistake.empty()) refuse(settings.mistake);
+  if (settings.unknown)
+    refuse("%s: UNROLL_RECURRENT=%s is none of auto, step, persistent", op, settings.unknown);
   const bool forced = settings.design == RecurrentDesign::persistent;
   if (settings.design == RecurrentDesign::step || (!forced && steps < 2)) return {};
   const Chip chip = settings.chip ? *settings.chip : current_chip();
   const PersistentPlan plan = persistent_fit(chip, product);
-  if (!plan && forced && product.H * product.rows > 0) refuse(beyond(op, chip, product));
+  if (!plan && forced && product.H * product.rows > 0) refuse_size(op, chip, product);
   return plan;
 }
 

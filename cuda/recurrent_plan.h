@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "cuda/backend.h"
 #include "kernels/recurrent.h"
@@ -210,14 +209,14 @@ inline bool persistent_fits(const Chip& chip, const StepProduct& product) noexce
   return bool(persistent_fit(chip, product));
 }
 
-/// The design by its name; null or empty is automatic. Throws Error for another name.
-RecurrentDesign recurrent_design_of(const char* name);
+/// The design by its name, if it is one; null or empty is automatic.
+std::optional<RecurrentDesign> recurrent_design_of(const char* name) noexcept;
 
 /// What UNROLL_RECURRENT says, read once, and the chip. Tests set both.
 struct PersistentSettings {
   RecurrentDesign design = RecurrentDesign::automatic;
-  std::string mistake;       // why the variable says nothing
-  std::optional<Chip> chip;  // none: current_chip()
+  const char* unknown = nullptr;  // what it says instead of a design
+  std::optional<Chip> chip;       // none: current_chip()
 };
 PersistentSettings& persistent_settings() noexcept;
 

@@ -126,7 +126,7 @@ class WithSettings {
 };
 
 sim::PersistentSettings forced(const Chip& chip) {
-  return {.design = RecurrentDesign::persistent, .mistake = {}, .chip = chip};
+  return {.design = RecurrentDesign::persistent, .chip = chip};
 }
 
 TEST(PersistentSettings, TheDesignByName) {
@@ -134,12 +134,7 @@ TEST(PersistentSettings, TheDesignByName) {
   EXPECT_EQ(sim::recurrent_design_of("auto"), RecurrentDesign::automatic);
   EXPECT_EQ(sim::recurrent_design_of("step"), RecurrentDesign::step);
   EXPECT_EQ(sim::recurrent_design_of("persistent"), RecurrentDesign::persistent);
-  try {
-    sim::recurrent_design_of("fast");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "UNROLL_RECURRENT: \"fast\" is none of auto, step, persistent");
-  }
+  EXPECT_EQ(sim::recurrent_design_of("fast"), std::nullopt);
 }
 
 Variant variant(Cell cell, const std::string& name, std::int64_t T, std::int64_t N, std::int64_t I,
@@ -171,8 +166,9 @@ TEST(PersistentSettings, ErrorsSayWhatIsWrong) {
         << message;
   }
   {
-    const WithSettings with({.mistake = "UNROLL_RECURRENT: no such design"});
-    EXPECT_NE(message_of_run(v).find("no such design"), std::string::npos);
+    const WithSettings with({.unknown = "fast"});
+    EXPECT_NE(message_of_run(v).find("UNROLL_RECURRENT=fast is none of auto, step, persistent"),
+              std::string::npos);
   }
 }
 
@@ -306,7 +302,7 @@ TEST(Persistent, SameBitsInEveryOrder) {
 
 // A step's work follows its active rows, and one whose rows are few takes the step's design alone.
 TEST(Persistent, IsChosenForMoreThanOneStep) {
-  const WithSettings with({.design = RecurrentDesign::automatic, .mistake = {}, .chip = chips[1]});
+  const WithSettings with({.design = RecurrentDesign::automatic, .chip = chips[1]});
   sim::reset_meter();
   run_all<float, OnSim>(variant(Cell::lstm, "one step", 1, 2, 1, 4));
   EXPECT_EQ(meter_by_name().count("persistent_forward"), 0u);
@@ -335,7 +331,8 @@ std::map<std::string, Moved> moved(Cell cell, const Chip& chip, std::int64_t T, 
   run_all<float, OnSim>(v);
   std::map<std::string, Moved> result;
   for (const auto& [name, row] : meter_by_name()) {
-    if (name.find("persistent") == 0) {
+    // Beside the products, a unit's own state is read where a block has fewer than 32.
+    if (name.find("persistent") == 0 && !(name == "persistent_push" && chip.multiprocessors > 1)) {
       EXPECT_EQ(row.bank_conflicts, 0) << name;
     }
     result[name] = {32.0 * double(row.read.sectors), 32.0 * double(row.written.sectors),

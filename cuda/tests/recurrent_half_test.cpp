@@ -221,7 +221,6 @@ class RecurrentHalf : public ::testing::TestWithParam<RecurrentDesign> {
   void SetUp() override {
     sim::persistent_settings() = {
         .design = GetParam(),
-        .mistake = {},
         .chip = Chip{.multiprocessors = 5, .shared_bytes = 12 << 10, .weight_registers = 16}};
   }
   void TearDown() override { sim::persistent_settings() = before_; }
