@@ -190,7 +190,7 @@ class ResidentMatrix {
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
   }
 
-  /// Row m of the tile, where it has no Skip.
+  /// Row m of the tile, where it has no Skip; until the next take(), before which all threads meet.
   __device__ const Operand* operand(int m) const {
     return operands_ + m * plan_.turns * plan_.parts * wide;
   }

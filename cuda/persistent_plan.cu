@@ -81,7 +81,7 @@ void refuse(const char* format, Values... values) noexcept {
 #ifdef __CUDACC__
   std::fprintf(stderr, "%s\n", what);
 #endif
-  launch(refused_kernel, {.name = what, .stream = current_stream()});
+  launch(refused_kernel, {.name = what, .grid = 0u, .block = 1u, .stream = current_stream()});
 }
 
 void refuse_size(const char* op, const Chip& chip, const StepProduct& p) noexcept {

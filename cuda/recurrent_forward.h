@@ -94,6 +94,7 @@ __device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& 
   const auto element = [&](auto&& body) {
     for_elements<tile>(plan, rows, {first, step.rows, H}, body);
   };
+  if (first > 0) __syncthreads();  // the tile before has read its operands
   w.take(packed, [&](int m) {
     const std::int64_t r = rows.row(first + m);
     const auto* h = run.args.h + step.t * N * stride;

@@ -104,6 +104,7 @@ __device__ void push_tile(const PushRun<Cell>& run, const PersistentPlan& plan,
                           const PushStep<typename Cell::Real>& step, std::int64_t first) {
   const std::int64_t H = run.shape.H;
   const GroupRows rows(plan);
+  if (first > 0) __syncthreads();  // the tile before has read its operands
   w.take({H, aligned}, [&](int m) {
     const std::int64_t r = rows.row(first + m);
     return r < step.rows ? step.before + r * H : nullptr;
