@@ -185,7 +185,7 @@ constexpr Cell cells[] = {Cell::lstm, Cell::gru, Cell::tanh};
 // One block; several, each with all units and some rows; several that share the units and meet in
 // every step, with weights in registers and in shared memory, or in shared memory alone.
 constexpr Chip chips[] = {
-    {1, 64 << 10}, {3, 64 << 10}, {7, 28 << 10, 16}, {12, 28 << 10, 0}, {16, 28 << 10, 32}};
+    {1, 64 << 10}, {3, 64 << 10}, {7, 40 << 10, 16}, {12, 40 << 10, 0}, {16, 40 << 10, 32}};
 
 std::vector<Variant> sizes(Cell cell) {
   std::vector<Variant> all = {
