@@ -143,23 +143,23 @@ void list_rows(const Steps& steps, const RowLists& lists) noexcept;
 // the weights fit on the chip and there is more than one step; UNROLL_RECURRENT=step|persistent
 // forces one of the two, auto is the default. A forced design that cannot be had is an error.
 //
-// The limit: a multiprocessor keeps 128 KiB of weights in its registers (256 threads, 512 bytes
-// each; of halves 64 KiB) and the rest in shared memory, beside the operands of a tile of rows and
+// The limit: a multiprocessor keeps 112 KiB of weights in its registers (256 threads, 448 bytes
+// each; of halves 56 KiB) and the rest in shared memory, beside the operands of a tile of rows and
 // their sums. On an
 // H100 (132 multiprocessors, 227 KiB) that is enough, in both passes, for
 //
 //            float32   float16, bfloat16   float64
-//   LSTM     H 1584    H 1938              H 1056
-//   GRU      H 1848    H 2244
+//   LSTM     H 1512    H 1887              H 1056
+//   GRU      H 1776    H 2244
 //
 // Beyond it the per-step design runs, which reads the weights in every step.
 
 enum class RecurrentDesign { automatic, step, persistent };
 
 // A block of a persistent kernel has a multiprocessor for itself: at most 256 threads, each with
-// 255 registers, of which 128 hold weights: 32 packs, or, where halves share a register, 64 hold as
+// 255 registers, of which 112 hold weights: 28 packs, or, where halves share a register, 56 hold as
 // many.
-inline constexpr int persistent_threads = 256, register_bytes = 512, most_held = 32;
+inline constexpr int persistent_threads = 256, register_bytes = 448, most_held = 28;
 inline constexpr int tile_rows_few = 2, tile_rows_many = 8;
 
 /// What a persistent kernel may take of a GPU.

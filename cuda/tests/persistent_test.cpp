@@ -87,11 +87,11 @@ TEST(PersistentPlan, StatesItsLimit) {
   EXPECT_EQ(largest(4, 4, false), 1584);
   EXPECT_EQ(largest(3, 4, false), 1848);
   EXPECT_EQ(largest(4, 2, false), 2112);
-  EXPECT_EQ(largest(3, 2, false), 2448);
-  EXPECT_EQ(largest(4, 8, false), 1162);
-  EXPECT_EQ(largest(4, 4, true), 1584);
-  EXPECT_EQ(largest(3, 4, true), 1848);
-  EXPECT_EQ(largest(4, 2, true), 1938);
+  EXPECT_EQ(largest(3, 2, false), 2384);
+  EXPECT_EQ(largest(4, 8, false), 1120);
+  EXPECT_EQ(largest(4, 4, true), 1512);
+  EXPECT_EQ(largest(3, 4, true), 1776);
+  EXPECT_EQ(largest(4, 2, true), 1887);
   EXPECT_EQ(largest(3, 2, true), 2244);
   EXPECT_EQ(largest(4, 8, true), 1056);
   EXPECT_FALSE(sim::persistent_fits(h100, forward_product(4096, 1, 4, 2)));
