@@ -160,7 +160,7 @@ enum class RecurrentDesign { automatic, step, persistent };
 // 255 registers, of which 112 hold weights: 28 packs, or, where halves share a register, 56 hold as
 // many.
 inline constexpr int persistent_threads = 256, register_bytes = 448, most_held = 28;
-inline constexpr int tile_rows_few = 2, tile_rows_many = 8;
+inline constexpr int tile_rows_few = 2, tile_rows_many = 6;
 
 /// What a persistent kernel may take of a GPU.
 struct Chip {

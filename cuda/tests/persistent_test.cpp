@@ -108,8 +108,8 @@ TEST(PersistentPlan, SharesTheChip) {
   EXPECT_EQ(large.blocks, 64);
   EXPECT_EQ(large.groups, 2);
   const PersistentPlan middle = sim::persistent_fit(h100, forward_product(256, 64, 4, 4));
-  EXPECT_EQ(middle.groups, 8);  // with a tile of rows each
-  EXPECT_EQ(middle.tile, 8);
+  EXPECT_EQ(middle.groups, 10);  // with a tile of rows each
+  EXPECT_EQ(middle.tile, 6);
 }
 
 // ---- The settings
