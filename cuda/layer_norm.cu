@@ -122,21 +122,28 @@ __global__ void __launch_bounds__(row_threads, row_blocks<T>)
     layer_norm_push_kernel(LayerNormShape s, LayerNormPush<T> args, bool keep) {
   SHARED_DYNAMIC(T, memory);
   const RowGroup<whole_block> group;
-  T* next = memory;
-  const T* weight = common_row(args.weight, next, s.n, keep);
-  T* kept = next + group.slot() * 2 * s.n;
-  __syncthreads();
-  for (std::int64_t k = group.first(); k < s.directions * s.rows; k += group.step()) {
-    const std::int64_t direction = quotient(k, s.rows) * s.n;
-    const T* tx = args.tx ? args.tx + k * s.n : nullptr;
-    T* ty = args.ty + k * s.n;
-    const auto g = [&](std::int64_t i) { return tx ? tx[i] : T(0); };
-    project_row(group, row_of<T>(s, args, k), s.n, kept, keep, g, [&](std::int64_t i, T z, T v) {
-      if (weight) v = v * weight[i];
-      if (args.tweight) v = std::fma(z, args.tweight[direction + i], v);
-      if (args.tbias) v = v + args.tbias[direction + i];
-      ty[i] = v;
-    });
+  for (std::int64_t direction = blockIdx.y; direction < s.directions; direction += gridDim.y) {
+    const std::int64_t ours = direction * s.n;
+    T* next = memory;
+    __syncthreads();  // the direction before has been read
+    const T* weight = common_row(args.weight, next, s.n, keep);
+    const T* tweight = common_row(args.tweight ? args.tweight + ours : nullptr, next, s.n, keep);
+    const T* tbias = common_row(args.tbias ? args.tbias + ours : nullptr, next, s.n, keep);
+    T* kept = next + group.slot() * 2 * s.n;
+    __syncthreads();
+    for (std::int64_t row = group.first(); row < s.rows; row += group.step()) {
+      const std::int64_t k = direction * s.rows + row;
+      const T* tx = args.tx ? args.tx + k * s.n : nullptr;
+      T* ty = args.ty + k * s.n;
+      const auto g = [&](std::int64_t i) { return tx ? tx[i] : T(0); };
+      project_row(group, row_of<T>(s, args, row), s.n, kept, keep, g,
+                  [&](std::int64_t i, T z, T v) {
+                    if (weight) v = v * weight[i];
+                    if (tweight) v = std::fma(z, tweight[i], v);
+                    if (tbias) v = v + tbias[i];
+                    ty[i] = v;
+                  });
+    }
   }
 }
 
@@ -297,12 +304,13 @@ void layer_norm_pull(const LayerNormShape& s, const LayerNormPull<T>& args) noex
 
 template <class T>
 void layer_norm_push(const LayerNormShape& s, const LayerNormPush<T>& args) noexcept {
-  const std::int64_t rows = s.directions * s.rows;
-  if (rows == 0) return;
-  const RowPlan plan = plan_rows(rows, s.n, sizeof(T), 2, args.weight != nullptr);
+  if (s.directions * s.rows == 0) return;
+  const int common = (args.weight != nullptr) + (args.tweight != nullptr) + (args.tbias != nullptr);
+  const RowPlan plan = plan_rows(s.rows, s.n, sizeof(T), 2, common);
+  constexpr std::int64_t most = 65535;  // of a grid, along y
   launch(plan.whole_block ? layer_norm_push_kernel<true, T> : layer_norm_push_kernel<false, T>,
          {.name = "layer_norm_push",
-          .grid = resident(plan),
+          .grid = {resident(plan), unsigned(s.directions < most ? s.directions : most)},
           .block = row_threads,
           .shared = plan.shared,
           .stream = current_stream()},

@@ -1,4 +1,5 @@
 // Our kernels, called as autograd/ calls them, and a user's LSTM in place of ours.
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "core/device_memory.h"
 #include "core/error.h"
 #include "core/view.h"
+#include "cuda/recurrent_half.h"
 #include "kernels/gru.h"
 #include "kernels/rnn.h"
 
@@ -29,38 +31,47 @@ void clear(Tensor& x) {
 
 namespace {
 
-// The kernels of a family on a device.
-#define UNROLL_BENCH_FAMILY(stem, Stem, cell)                                     \
-  struct Stem##Family {                                                           \
+// The kernels of a family on a device: `stem` as in kernels/, or with "_half" as in
+// cuda/recurrent_half.h, whose states, weights and inputs are Number.
+#define UNROLL_BENCH_FAMILY(Family, stem, Stem, Args, Number, cell)               \
+  struct Family {                                                                 \
+    using Stored = Number;                                                        \
     using Shape = Stem##Shape;                                                    \
-    using Forward = Stem##Forward<float>;                                         \
-    using Pullback = Stem##Pullback<float>;                                       \
+    using Forward = Stem##Forward##Args<Number>;                                  \
+    using Pullback = Stem##Pullback##Args<Number>;                                \
     static constexpr bool has_cell = cell;                                        \
     static RecurrentSizes sizes(Device device, const Shape& s) {                  \
       switch (device.kind) {                                                      \
-        UNROLL_GPU_RETURNS(device, stem##_sizes<float>(s))                        \
+        UNROLL_GPU_RETURNS(device, stem##_sizes<Number>(s))                       \
         default: fail("cudnn_bench", "a device that is no GPU: " + name(device)); \
       }                                                                           \
     }                                                                             \
     static void forward(Device device, const Shape& s, const Forward& args) {     \
       switch (device.kind) {                                                      \
-        UNROLL_GPU_CASES(device, stem##_forward<float>(s, args))                  \
+        UNROLL_GPU_CASES(device, stem##_forward<Number>(s, args))                 \
         default: break;                                                           \
       }                                                                           \
     }                                                                             \
     static void pull(Device device, const Shape& s, const Pullback& args) {       \
       switch (device.kind) {                                                      \
-        UNROLL_GPU_CASES(device, stem##_pullback<float>(s, args))                 \
+        UNROLL_GPU_CASES(device, stem##_pullback<Number>(s, args))                \
         default: break;                                                           \
       }                                                                           \
     }                                                                             \
   };
-UNROLL_BENCH_FAMILY(lstm, Lstm, true)
-UNROLL_BENCH_FAMILY(gru, Gru, false)
-UNROLL_BENCH_FAMILY(rnn, Rnn, false)
+UNROLL_BENCH_FAMILY(LstmFamily, lstm, Lstm, , float, true)
+UNROLL_BENCH_FAMILY(GruFamily, gru, Gru, , float, false)
+UNROLL_BENCH_FAMILY(RnnFamily, rnn, Rnn, , float, false)
+UNROLL_BENCH_FAMILY(LstmFloat16, lstm_half, Lstm, Half, Float16, true)
+UNROLL_BENCH_FAMILY(LstmBfloat16, lstm_half, Lstm, Half, Bfloat16, true)
+UNROLL_BENCH_FAMILY(GruFloat16, gru_half, Gru, Half, Float16, false)
+UNROLL_BENCH_FAMILY(GruBfloat16, gru_half, Gru, Half, Bfloat16, false)
 
 template <class Family>
 class LayerRun {
+  using Stored = typename Family::Stored;
+  static constexpr Dtype stored = dtype_of<Stored>();
+
  public:
   using Kernel =
       std::function<void(const typename Family::Shape&, const typename Family::Forward&)>;
@@ -71,12 +82,13 @@ class LayerRun {
         forward_(forward),
         lengths_(inputs.lengths) {
     const auto [N, T, I, H] = problem.size;
-    for (const Tensor& x : inputs.layer) layer_.push_back(on_device(x, Dtype::float32, device));
+    for (std::size_t i = 0; i < inputs.layer.size(); i++)  // biases are float
+      layer_.push_back(on_device(inputs.layer[i], i < 3 ? stored : Dtype::float32, device));
     shape_ = typename Family::Shape{{.T = T, .N = N, .I = I, .H = H}};
     if (lengths_) shape_.lengths = lengths_.view("cudnn_bench", T, N, device);
     const RecurrentSizes sizes = Family::sizes(device, shape_);
-    h_ = empty({T + 1, N, H}, Dtype::float32, device);
-    h_n_ = empty({N, H}, Dtype::float32, device);
+    h_ = empty({T + 1, N, H}, stored, device);
+    h_n_ = empty({N, H}, stored, device);
     if (Family::has_cell) {
       c_ = empty({T + 1, N, H}, Dtype::float32, device);
       c_n_ = empty({N, H}, Dtype::float32, device);
@@ -84,14 +96,14 @@ class LayerRun {
     scratch_ = empty({sizes.forward_scratch}, Dtype::float32, device);
     if (sizes.packed) packed_ = empty({sizes.packed}, Dtype::float32, device);
     set_forward();
-    if (step_) set_pullback(on_device(inputs.dy, Dtype::float32, device), sizes);
+    if (step_) set_pullback(on_device(inputs.dy, stored, device), sizes);
     start();
   }
 
   void call() {
     forward_(shape_, forward_args_);
     // A step finds its weights changed.
-    forward_args_.packs = step_ || forward_args_.packed == nullptr;
+    if constexpr (has_packs) forward_args_.packs = step_ || forward_args_.packed == nullptr;
     if (step_) Family::pull(device_, shape_, pull_args_);
   }
 
@@ -106,13 +118,15 @@ class LayerRun {
   }
 
  private:
+  static constexpr bool has_packs = requires(typename Family::Forward a) { a.packs; };
+
   // A state of zeros, and NaN in all that is to be written.
   void start() {
     for (Tensor* const states : {&h_, &c_}) {
       if (!*states) continue;
       poison(*states);
       device_memory::clear(device_, states->mutable_raw_data(),
-                           std::size_t(shape_.N * shape_.H) * sizeof(float));
+                           std::size_t(shape_.N * shape_.H) * size_of(states->dtype()));
     }
     poison(h_n_);
     if (c_n_) poison(c_n_);
@@ -121,15 +135,17 @@ class LayerRun {
 
   void set_forward() {
     auto& a = forward_args_;
-    a.x = layer_[0].template data<float>();
-    a.w_ih = layer_[1].template data<float>();
-    a.w_hh = layer_[2].template data<float>();
+    a.x = layer_[0].template data<Stored>();
+    a.w_ih = layer_[1].template data<Stored>();
+    a.w_hh = layer_[2].template data<Stored>();
     a.b_ih = layer_[3].template data<float>();
     a.b_hh = layer_[4].template data<float>();
-    a.h = h_.template mutable_data<float>();
-    a.h_n = h_n_.template mutable_data<float>();
+    a.h = h_.template mutable_data<Stored>();
+    a.h_n = h_n_.template mutable_data<Stored>();
     a.scratch = scratch_.template mutable_data<float>();
-    if (packed_) a.packed = packed_.template mutable_data<float>();
+    if constexpr (has_packs) {
+      if (packed_) a.packed = packed_.template mutable_data<float>();
+    }
     if constexpr (Family::has_cell) {
       a.c = c_.template mutable_data<float>();
       a.c_n = c_n_.template mutable_data<float>();
@@ -141,7 +157,7 @@ class LayerRun {
     saved_ = empty({sizes.saved}, Dtype::float32, device_);
     if (sizes.saved) forward_args_.saved = saved_.template mutable_data<float>();
     pull_scratch_ = empty({sizes.pullback_scratch}, Dtype::float32, device_);
-    for (const Tensor& x : layer_) gradients_.push_back(empty_like(x));
+    for (const Tensor& x : layer_) gradients_.push_back(empty(x.shape(), Dtype::float32, device_));
     auto& a = pull_args_;
     a.x = forward_args_.x;
     a.w_ih = forward_args_.w_ih;
@@ -149,7 +165,7 @@ class LayerRun {
     a.h = forward_args_.h;
     if constexpr (Family::has_cell) a.c = forward_args_.c;
     a.saved = forward_args_.saved;
-    a.dy = dy_.template data<float>();
+    a.dy = dy_.template data<Stored>();
     a.dx = gradients_[0].template mutable_data<float>();
     a.dw_ih = gradients_[1].template mutable_data<float>();
     a.dw_hh = gradients_[2].template mutable_data<float>();
@@ -186,13 +202,22 @@ Run our_run(const Problem& problem, const Inputs& inputs, Device device) {
 }  // namespace
 
 Contender unroll_contender() {
-  return {"unroll", [](const Problem& problem, const Inputs& inputs, Device device) {
-            if (problem.precision != Precision::float32)
-              throw NotSupported(std::string("no kernels of ") + name_of(problem.precision));
-            if (problem.op == "lstm") return our_run<LstmFamily>(problem, inputs, device);
-            if (problem.op == "gru") return our_run<GruFamily>(problem, inputs, device);
-            return our_run<RnnFamily>(problem, inputs, device);
-          }};
+  using Key = std::pair<std::string, Precision>;
+  static const std::map<Key, decltype(&our_run<LstmFamily>)> runs = {
+      {{"lstm", Precision::float32}, our_run<LstmFamily>},
+      {{"gru", Precision::float32}, our_run<GruFamily>},
+      {{"rnn", Precision::float32}, our_run<RnnFamily>},
+      {{"lstm", Precision::float16}, our_run<LstmFloat16>},
+      {{"gru", Precision::float16}, our_run<GruFloat16>},
+      {{"lstm", Precision::bfloat16}, our_run<LstmBfloat16>},
+      {{"gru", Precision::bfloat16}, our_run<GruBfloat16>}};
+  return {
+      "unroll", [](const Problem& problem, const Inputs& inputs, Device device) {
+        const auto found = runs.find({problem.op, problem.precision});
+        if (found == runs.end())
+          throw NotSupported("no kernels of " + problem.op + " in " + name_of(problem.precision));
+        return found->second(problem, inputs, device);
+      }};
 }
 
 Contender lstm_forward_contender(const std::string& name, const GpuLstmForward& kernel,

@@ -5,6 +5,7 @@
 
 #include "cuda/attention_plan.h"
 #include "cuda/tests/testing.h"
+#include "cuda/tests/traffic.h"
 #include "tests/attention_reference.h"
 
 namespace unroll {
@@ -391,33 +392,8 @@ Case case_of(const Sizes& z) {
 
 template <class T>
 void expect_least(const char* kernel, std::int64_t numbers) {
-  for (const sim::KernelMeter& row : sim::meter()) {
-    if (row.kernel != kernel) continue;
-    EXPECT_LE(double(32 * (row.read.sectors + row.written.sectors)),
-              1.1 * double(numbers) * double(sizeof(T)))
-        << kernel << "\n"
-        << sim::meter_table();
-    EXPECT_EQ(row.bank_conflicts, 0) << kernel << "\n" << sim::meter_table();
-    return;
-  }
-  ADD_FAILURE() << kernel << " did not run";
+  expect_lean(meter_of(kernel), double(numbers) * double(sizeof(T)));
 }
-
-class Metered {
- public:
-  Metered() : before_(sim::options()) {
-    sim::Options options = before_;
-    options.meter = true;
-    sim::set_options(options);
-    sim::reset_meter();
-  }
-  ~Metered() { sim::set_options(before_); }
-  Metered(const Metered&) = delete;
-  Metered& operator=(const Metered&) = delete;
-
- private:
-  sim::Options before_;
-};
 
 // Each tile of q once; k and v once for each tile of q.
 TYPED_TEST(GpuAttention, ForwardMovesItsTiledMinimum) {

@@ -5,6 +5,7 @@
 
 #include "core/device_memory.h"
 #include "cuda/tests/testing.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll {
 namespace {
@@ -93,14 +94,10 @@ TEST(Copy, TheSameInEveryOrder) {
 
 TEST(Copy, TransposingMovesEachElementOnce) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "needs kernels with checks";
-  const sim::Options before = sim::options();
-  sim::Options options = before;
-  options.meter = true;
-  sim::set_options(options);
   constexpr std::int64_t M = 96, N = 64;
   const DeviceArray<float> from(gpu_test::normal<float>(M * N)), to(M * N);
   const DeviceArray<double> wide(gpu_test::normal<double>(M * N)), wide_to(M * N);
-  sim::reset_meter();
+  const gpu_test::Metered now;
   sim::copy<float>(space_of({"", {M, N}, {N, 1}, {1, M}}), {from.data(), to.data()});
   sim::copy<double>(space_of({"", {M, N}, {N, 1}, {1, M}}), {wide.data(), wide_to.data()});
   sim::copy<float>(space_of({"", {M * N}, {1}, {1}}), {from.data(), to.data()});
@@ -109,9 +106,8 @@ TEST(Copy, TransposingMovesEachElementOnce) {
   for (const sim::KernelMeter& row : sim::meter()) {
     EXPECT_EQ(32 * row.read.sectors, row.read.least) << row.kernel;
     EXPECT_EQ(32 * row.written.sectors, row.written.least) << row.kernel;
-    EXPECT_EQ(row.bank_conflicts, 0) << row.kernel;
+    gpu_test::expect_lean(row);
   }
-  sim::set_options(before);
 }
 
 }  // namespace

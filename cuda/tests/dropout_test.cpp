@@ -1,6 +1,7 @@
 #include "kernels/dropout.h"
 
 #include "cuda/tests/agreement.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {

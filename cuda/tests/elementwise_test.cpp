@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cuda/tests/testing.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll {
 namespace {
@@ -263,35 +264,21 @@ TEST(Elementwise, TheSameBitsInEveryOrderAndInPlace) {
   });
 }
 
-// What a kernel moved over what it must.
-double moved(const char* kernel) {
-  for (const sim::KernelMeter& row : sim::meter())
-    if (row.kernel == kernel)
-      return 32.0 * static_cast<double>(row.read.sectors + row.written.sectors) /
-             static_cast<double>(row.read.least + row.written.least);
-  return 0;
-}
-
 class ElementwiseTraffic : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!sim::kernels_have_checks()) GTEST_SKIP() << "needs kernels with checks";
-    sim::Options options = before_;
-    options.meter = true;
-    sim::set_options(options);
-    sim::reset_meter();
   }
-  void TearDown() override { sim::set_options(before_); }
   void expect_least(const char* kernel) {
     sim::synchronize();
-    const double times = moved(kernel);
-    EXPECT_GE(times, 1) << kernel;
-    EXPECT_LE(times, 1.1) << kernel;
+    const sim::KernelMeter row = gpu_test::meter_of(kernel);
+    EXPECT_GE(gpu_test::bytes_moved(row), double(row.read.least + row.written.least)) << kernel;
+    gpu_test::expect_lean(row);
     sim::reset_meter();
   }
 
  private:
-  sim::Options before_ = sim::options();
+  const gpu_test::Metered now_;
 };
 
 TEST_F(ElementwiseTraffic, IsTheElements) {

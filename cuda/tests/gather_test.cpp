@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "cuda/tests/agreement.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {

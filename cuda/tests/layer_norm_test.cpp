@@ -1,6 +1,7 @@
 #include "kernels/layer_norm.h"
 
 #include "cuda/tests/agreement.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {
@@ -180,6 +181,24 @@ TEST(LayerNormKernel, PullOfRowsBeyondSharedMemory) {
 }
 
 template <class T>
+std::vector<T> pushed_on_gpu(const LayerNormShape& s, const Case<T>& c, const std::vector<T>& tx,
+                             const std::vector<T>& tweight, const std::vector<T>& tbias) {
+  const DeviceArray<T> x(c.x), weight(c.weight), mean(c.mean), low(c.mean_low), inv(c.inv_sd);
+  const DeviceArray<T> dx(tx), dweight(tweight), dbias(tbias);
+  const DeviceArray<T> ty(c.x.size() * std::size_t(s.directions));
+  sim::layer_norm_push<T>(s, {.x = x.data(),
+                              .weight = weight.data(),
+                              .mean = mean.data(),
+                              .mean_low = low.data(),
+                              .inv_sd = inv.data(),
+                              .tx = dx.data(),
+                              .tweight = dweight.data(),
+                              .tbias = dbias.data(),
+                              .ty = ty.data()});
+  return ty.values();
+}
+
+template <class T>
 void check_push(const LayerNormShape& s, const Options& o, bool with_x, bool with_parameters) {
   SCOPED_TRACE(std::to_string(s.rows) + " x " + std::to_string(s.n));
   Case<T> c(s, o);
@@ -196,20 +215,7 @@ void check_push(const LayerNormShape& s, const Options& o, bool with_x, bool wit
                               .tweight = or_null(tweight),
                               .tbias = or_null(tbias),
                               .ty = expected.data()});
-  const auto got = in_all_orders<T>([&] {
-    const DeviceArray<T> x(c.x), weight(c.weight), mean(c.mean), low(c.mean_low), inv(c.inv_sd);
-    const DeviceArray<T> dx(tx), dweight(tweight), dbias(tbias), ty(all);
-    sim::layer_norm_push<T>(s, {.x = x.data(),
-                                .weight = weight.data(),
-                                .mean = mean.data(),
-                                .mean_low = low.data(),
-                                .inv_sd = inv.data(),
-                                .tx = dx.data(),
-                                .tweight = dweight.data(),
-                                .tbias = dbias.data(),
-                                .ty = ty.data()});
-    return ty.values();
-  });
+  const auto got = in_all_orders<T>([&] { return pushed_on_gpu(s, c, tx, tweight, tbias); });
   expect_close(got, expected, tolerance<T>, 1);  // of rows of two, all but nothing cancels
 }
 
@@ -236,6 +242,7 @@ TEST(LayerNormKernel, MovesEachElementOnce) {
                                std::vector<float>(256)};
   expect_lean(metered("layer_norm_pull", [&] { pulled_on_gpu(c, u, none, 0); }));
   expect_lean(meter_of("layer_norm_columns"));
+  expect_lean(metered("layer_norm_push", [&] { pushed_on_gpu(c.s, c, u, c.weight, c.bias); }));
   sim::set_options(before);
 }
 

@@ -10,6 +10,7 @@
 #include "cuda/matmul_half.h"
 #include "cuda/matmul_plan.h"
 #include "cuda/tests/testing.h"
+#include "cuda/tests/traffic.h"
 #include "kernels/matmul_backend.h"
 
 namespace unroll {
@@ -369,20 +370,14 @@ void expect_least_bytes(Case each) {
   const sim::KernelMeter row = sim::meter().at(0);
   const std::int64_t least =
       s.batch * (s.M * s.K * plan.column_tiles + s.K * s.N * plan.row_tiles + s.M * s.N);
-  EXPECT_LE(double(32 * (row.read.sectors + row.written.sectors)),
-            1.1 * double(least) * double(sizeof(T)))
-      << sim::meter_table();
-  EXPECT_EQ(row.bank_conflicts, 0) << sim::meter_table();
+  expect_lean(row, double(least) * double(sizeof(T)));
   EXPECT_GT(row.shared_requests, 0);
 }
 
 TYPED_TEST(GpuMatmul, MovesTheLeastBytesWithoutBankConflicts) {
   using T = TypeParam;
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "the meter needs kernels with checks";
-  sim::Options options = sim::options();
-  const sim::Options before = options;
-  options.meter = true;
-  sim::set_options(options);
+  const Metered now;
   for (const Layout a : {Layout::rows, Layout::columns})
     for (const Layout b : {Layout::rows, Layout::columns}) {
       SCOPED_TRACE(testing::Message() << "layouts " << int(a) << ", " << int(b));
@@ -390,7 +385,6 @@ TYPED_TEST(GpuMatmul, MovesTheLeastBytesWithoutBankConflicts) {
       expect_least_bytes<T>({.M = 8, .N = 128, .K = 64, .a = a, .b = b});
       expect_least_bytes<T>({.M = 128, .N = 8, .K = 64, .a = a, .b = b});
     }
-  sim::set_options(before);
 }
 
 }  // namespace

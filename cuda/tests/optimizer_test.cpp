@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cuda/tests/agreement.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {
@@ -202,6 +203,25 @@ TEST(OptimizerKernel, MovesEachElementOnce) {
   expect_lean(metered("adam", [&] {  // a group of parameters, which begins anywhere
     sim::adam<float>({.count = 4000, .step = 1, .lr = 0.1},
                      {grad.data() + 9, param.data() + 9, m.data() + 9, v.data() + 9});
+    sim::synchronize();
+  }));
+  constexpr std::int64_t n = 4096;
+  expect_lean(metered("sgd", [&] {
+    sim::sgd<float>({.count = n, .lr = 0.1, .momentum = 0.9},
+                    {grad.data(), param.data(), m.data()});
+    sim::synchronize();
+  }));
+  expect_lean(metered("rmsprop", [&] {
+    sim::rmsprop<float>({.count = n, .lr = 0.1, .momentum = 0.9},
+                        {grad.data(), param.data(), v.data(), nullptr, m.data()});
+    sim::synchronize();
+  }));
+  expect_lean(metered("adagrad", [&] {
+    sim::adagrad<float>({.count = n, .lr = 0.1}, {grad.data(), param.data(), v.data()});
+    sim::synchronize();
+  }));
+  expect_lean(metered("adadelta", [&] {
+    sim::adadelta<float>({.count = n}, {grad.data(), param.data(), v.data(), m.data()});
     sim::synchronize();
   }));
   expect_lean(metered("sum_of_squares",

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/recurrent_testing.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {
@@ -314,32 +315,21 @@ TEST(Persistent, IsChosenForMoreThanOneStep) {
 
 // ---- The meter
 
-struct Moved {
-  double read, written, read_least, written_least;
-};
-
-// Of the forward pass and the pullback on a chip, for T steps of 8 sequences and 32 units.
-std::map<std::string, Moved> moved(Cell cell, const Chip& chip, std::int64_t T, std::int64_t N) {
+// Of the forward pass and the sweeps on a chip, for T steps of N sequences and 32 units.
+std::map<std::string, sim::KernelMeter> moved(Cell cell, const Chip& chip, std::int64_t T,
+                                              std::int64_t N) {
   const WithSettings with(forced(chip));
-  sim::Options options = sim::options();
-  const sim::Options before = options;
-  options.meter = true;
-  sim::set_options(options);
-  sim::reset_meter();
+  const Metered now;
   Variant v = variant(cell, "meter", T, N, 8, 32);
   v.null_tangents = op_x;
   run_all<float, OnSim>(v);
-  std::map<std::string, Moved> result;
+  // Beside the products, a unit's own state is read where a block has fewer than 32.
   for (const auto& [name, row] : meter_by_name()) {
-    // Beside the products, a unit's own state is read where a block has fewer than 32.
     if (name.find("persistent") == 0 && !(name == "persistent_push" && chip.multiprocessors > 1)) {
       EXPECT_EQ(row.bank_conflicts, 0) << name;
     }
-    result[name] = {32.0 * double(row.read.sectors), 32.0 * double(row.written.sectors),
-                    double(row.read.least), double(row.written.least)};
   }
-  sim::set_options(before);
-  return result;
+  return meter_by_name();
 }
 
 // On one multiprocessor a kernel moves what it must, each byte once; what steps pass on in the same
@@ -356,9 +346,12 @@ TEST(Persistent, MovesTheLeast) {
           {"persistent_pull", carry},
           {"persistent_push", tangents + (cell == Cell::lstm ? carry : 0)}};
       for (const char* pass : {"persistent_forward", "persistent_pull", "persistent_push"}) {
-        const Moved& m = kernels.at(pass);
-        EXPECT_LE(m.read, 1.1 * (m.read_least + passed[pass])) << pass;
-        EXPECT_LE(m.written, 1.1 * (m.written_least + passed[pass])) << pass;
+        const sim::KernelMeter& row = kernels.at(pass);
+        const double read = double(row.read.least) + passed[pass],
+                     written = double(row.written.least) + passed[pass];
+        EXPECT_LE(32 * double(row.read.sectors), 1.1 * read) << pass;
+        EXPECT_LE(32 * double(row.written.sectors), 1.1 * written) << pass;
+        expect_lean(row, read + written);
       }
     }
   }
@@ -371,14 +364,16 @@ TEST(Persistent, ReadsTheWeightsOnce) {
   constexpr double H = 32, N = 8, number = 4, blocks = 4, gates = 4;
   const Chip chip{.multiprocessors = 4, .shared_bytes = 24 << 10, .weight_registers = 32};
   const auto few = moved(Cell::lstm, chip, 4, 8), more = moved(Cell::lstm, chip, 8, 8);
+  const auto read = [](const auto& kernels, const char* pass) {
+    return 32 * double(kernels.at(pass).read.sectors);
+  };
   const double forward = N * H * number * (blocks + gates + 1);       // h, gates, c
   const double pull = N * H * number * (blocks * gates + gates + 4);  // dg, gates, c, c, dy, carry
   const double weights = gates * H * H * number;
-  EXPECT_LE(few.at("persistent_forward").read, 1.1 * (weights + 4 * forward));
-  EXPECT_LE(more.at("persistent_forward").read - few.at("persistent_forward").read,
-            1.1 * 4 * forward);
-  EXPECT_LE(few.at("persistent_pull").read, 1.1 * (weights + 4 * pull));
-  EXPECT_LE(more.at("persistent_pull").read - few.at("persistent_pull").read, 1.1 * 4 * pull);
+  EXPECT_LE(read(few, "persistent_forward"), 1.1 * (weights + 4 * forward));
+  EXPECT_LE(read(more, "persistent_forward") - read(few, "persistent_forward"), 1.1 * 4 * forward);
+  EXPECT_LE(read(few, "persistent_pull"), 1.1 * (weights + 4 * pull));
+  EXPECT_LE(read(more, "persistent_pull") - read(few, "persistent_pull"), 1.1 * 4 * pull);
 }
 
 }  // namespace

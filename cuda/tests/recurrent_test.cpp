@@ -2,6 +2,7 @@
 // there are two designs, the one per step; the other is persistent_test.cpp's.
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/recurrent_testing.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {
@@ -303,11 +304,7 @@ TEST_F(RecurrentSteps, WorkFollowsTheLengths) {
 // Tiles are stored and read without waiting for a bank.
 TEST_F(RecurrentSteps, NoBankConflicts) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
-  sim::Options options = sim::options();
-  const sim::Options before = options;
-  options.meter = true;
-  sim::set_options(options);
-  sim::reset_meter();
+  const Metered now;
   for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
     run_all<float, OnSim>(variant(cell, "meter", 2, 10, 18, 33));
     run_all<double, OnSim>(variant(cell, "meter", 2, 3, 18, 33));
@@ -318,7 +315,6 @@ TEST_F(RecurrentSteps, NoBankConflicts) {
     seen += kernel.shared_requests > 0;
   }
   EXPECT_GE(seen, 4);
-  sim::set_options(before);
 }
 
 }  // namespace

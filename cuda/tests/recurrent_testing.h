@@ -368,13 +368,16 @@ Results<Real> run_all(const Variant& v, double scale = 1) {
 template <class Real>
 constexpr double tolerance = sizeof(Real) == 4 ? 1e-5 : 1e-11;
 
-/// The simulator's results are the CPU's.
+/// The simulator's results are the CPU's. Numbers of a large `scale` saturate the gates: of their
+/// derivatives, 1 - h^2, only what the rounding of 1 leaves is known.
 template <class Real>
 void expect_cpu(const Variant& v, double scale = 1) {
+  const double rounding = 16 * double(std::numeric_limits<Real>::epsilon()) * scale;
+  const double terms = scale > 1 ? rounding / tolerance<Real> : 0;
   const Results<Real> want = run_all<Real, OnCpu>(v, scale), got = run_all<Real, OnSim>(v, scale);
   for (std::size_t i = 0; i < want.all.size(); ++i) {
     SCOPED_TRACE(v.p.name + ": " + want.all[i].first);
-    expect_close(got.all[i].second, want.all[i].second, tolerance<Real>);
+    expect_close(got.all[i].second, want.all[i].second, tolerance<Real>, terms);
     if (::testing::Test::HasFailure()) return;
   }
 }

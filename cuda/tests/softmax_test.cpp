@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cuda/tests/agreement.h"
+#include "cuda/tests/traffic.h"
 
 namespace unroll::gpu_test {
 namespace {
