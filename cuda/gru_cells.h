@@ -61,9 +61,9 @@ struct GruPullCell : GruRows<Real, Args_> {
   }
 };
 
-template <class Real>
-struct GruPushCell : GruRows<Real, GruPushforward<Real>> {
-  using Base = GruRows<Real, GruPushforward<Real>>;
+template <class Real, class Args_ = GruPushforward<Real>>
+struct GruPushCell : GruRows<Real, Args_> {
+  using Base = GruRows<Real, Args_>;
   using typename Base::Args, typename Base::Math;
   static constexpr bool carries_c = false;
   UNROLL_HOST_DEVICE static Skip hidden(std::int64_t H) { return beyond_n_x(H); }

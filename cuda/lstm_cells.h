@@ -64,9 +64,9 @@ struct LstmPullCell : LstmRows<Real, Args_> {
   }
 };
 
-template <class Real>
-struct LstmPushCell : LstmRows<Real, LstmPushforward<Real>> {
-  using Base = LstmRows<Real, LstmPushforward<Real>>;
+template <class Real, class Args_ = LstmPushforward<Real>>
+struct LstmPushCell : LstmRows<Real, Args_> {
+  using Base = LstmRows<Real, Args_>;
   using typename Base::Args, typename Base::Math;
   static constexpr bool carries_c = true;
   UNROLL_HOST_DEVICE static Skip hidden(std::int64_t) { return {}; }

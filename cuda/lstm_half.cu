@@ -2,6 +2,7 @@
 #include "cuda/lstm_cells.h"
 #include "cuda/recurrent_forward.h"
 #include "cuda/recurrent_pullback.h"
+#include "cuda/recurrent_pushforward.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -10,6 +11,8 @@ template <class Stored>
 using HalfForward = Forward<LstmForwardCell<float, LstmForwardHalf<DeviceHalf<Stored>>>>;
 template <class Stored>
 using HalfPullback = Pullback<LstmPullCell<float, LstmPullbackHalf<DeviceHalf<Stored>>>>;
+template <class Stored>
+using HalfPushforward = Pushforward<LstmPushCell<float, LstmPushforwardHalf<DeviceHalf<Stored>>>>;
 
 }  // namespace
 
@@ -18,7 +21,7 @@ LstmSizes lstm_half_sizes(const LstmShape& shape) noexcept {
   return {.saved = Steps(shape).total() * 4 * shape.H,
           .forward_scratch = HalfForward<Stored>::scratch_size(shape),
           .pullback_scratch = HalfPullback<Stored>::scratch_size(shape),
-          .pushforward_scratch = 0};
+          .pushforward_scratch = HalfPushforward<Stored>::scratch_size(shape)};
 }
 
 template <class Stored>
@@ -33,10 +36,18 @@ void lstm_half_pullback(const LstmShape& shape, const LstmPullbackHalf<Stored>& 
   HalfPullback<Stored>(shape, here, here.saved).run();
 }
 
-#define UNROLL_HALF_KERNELS(Stored)                                                  \
-  template LstmSizes lstm_half_sizes<Stored>(const LstmShape&) noexcept;             \
-  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_forward, void, LstmShape, LstmForwardHalf) \
-  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_pullback, void, LstmShape, LstmPullbackHalf)
+template <class Stored>
+void lstm_half_pushforward(const LstmShape& shape,
+                           const LstmPushforwardHalf<Stored>& args) noexcept {
+  const auto here = std::bit_cast<LstmPushforwardHalf<DeviceHalf<Stored>>>(args);
+  HalfPushforward<Stored>(shape, here, here.saved).run();
+}
+
+#define UNROLL_HALF_KERNELS(Stored)                                                    \
+  template LstmSizes lstm_half_sizes<Stored>(const LstmShape&) noexcept;               \
+  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_forward, void, LstmShape, LstmForwardHalf)   \
+  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_pullback, void, LstmShape, LstmPullbackHalf) \
+  UNROLL_GPU_KERNEL_FOR(Stored, lstm_half_pushforward, void, LstmShape, LstmPushforwardHalf)
 UNROLL_HALF_KERNELS(Float16)
 UNROLL_HALF_KERNELS(Bfloat16)
 

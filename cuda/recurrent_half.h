@@ -1,14 +1,14 @@
-// LSTM and GRU with float16 or bfloat16 storage, for GPUs alone: forward pass and pullback of the
-// plain cells.
+// LSTM and GRU with float16 or bfloat16 storage, for GPUs alone: forward pass, pullback and
+// pushforward of the plain cells.
 //
 //   sim::lstm_half_forward<Bfloat16>(shape, {{.x = x, .w_ih = w_ih, .w_hh = w_hh, .h = h,
 //                                             .scratch = scratch}, .c = c});
 //
 // All is as in kernels/lstm.h and kernels/gru.h, except for the types. Inputs, weights and the
 // states h are Stored: Float16 or Bfloat16, which h is rounded to in every step. Products are
-// summed in float, and biases, c, the gates that are saved and all results of the pullback are
-// float; the sizes count floats. Shapes have no option, and no tensor of the library comes here:
-// the callers are tests and benchmarks.
+// summed in float, and biases, c, the gates that are saved, all results of the pullback and all
+// tangents are float; the sizes count floats. Shapes have no option, and no tensor of the library
+// comes here: the callers are tests and benchmarks.
 #pragma once
 
 #include "core/half.h"
@@ -71,11 +71,42 @@ struct LstmPullbackHalf : GruPullbackHalf<Stored> {
   float beta_dc0 = 0;
 };
 
+template <class Stored>
+struct GruPushforwardHalf {
+  const Stored* x = nullptr;     // [T,N,I]; may be null if dw_ih is
+  const Stored* w_ih = nullptr;  // [gates H,I]; may be null if dx is
+  const Stored* w_hh;            // [gates H,H]
+  const Stored* h = nullptr;     // [T+1,N,H], rows h_stride apart; of an LSTM null if dw_hh is
+  const float* saved;            // as the forward pass left it
+
+  const float* dx = nullptr;     // [K,T,N,I]
+  const float* dh0 = nullptr;    // [K,N,H]
+  const float* dw_ih = nullptr;  // [K,gates H,I]
+  const float* dw_hh = nullptr;  // [K,gates H,H]
+  const float* db_ih = nullptr;  // [K,gates H]
+  const float* db_hh = nullptr;  // [K,gates H]
+
+  float* dy = nullptr;         // [K,T,N,H], rows dy_stride apart: tangent of y
+  std::int64_t dy_stride = 0;  // 0 means H
+  float* dh_n = nullptr;       // [K,N,H]
+
+  float* scratch;  // gru_half_sizes().pushforward_scratch
+};
+
+template <class Stored>
+struct LstmPushforwardHalf : GruPushforwardHalf<Stored> {
+  const float* c;              // [T+1,N,H]
+  const float* dc0 = nullptr;  // [K,N,H]
+  float* dc_n = nullptr;       // [K,N,H]
+};
+
 UNROLL_ON_GPU_SHAPE(lstm_half_sizes, LstmSizes, LstmShape)
 UNROLL_ON_GPU(lstm_half_forward, void, LstmShape, LstmForwardHalf)
 UNROLL_ON_GPU(lstm_half_pullback, void, LstmShape, LstmPullbackHalf)
+UNROLL_ON_GPU(lstm_half_pushforward, void, LstmShape, LstmPushforwardHalf)
 UNROLL_ON_GPU_SHAPE(gru_half_sizes, GruSizes, GruShape)
 UNROLL_ON_GPU(gru_half_forward, void, GruShape, GruForwardHalf)
 UNROLL_ON_GPU(gru_half_pullback, void, GruShape, GruPullbackHalf)
+UNROLL_ON_GPU(gru_half_pushforward, void, GruShape, GruPushforwardHalf)
 
 }  // namespace unroll

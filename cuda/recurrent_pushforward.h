@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
     push_step_kernel(PushRun<Cell> run, PushStep<typename Cell::Real> step) {
   using Real = typename Cell::Real;
   constexpr int gates = Cell::gates, units = units_of_thread<gates>;
-  using Weights = GateOperand<Real, gates, units>;
+  using Weights = GateOperand<StoredOf<Cell>, gates, units>;
   const std::int64_t H = run.shape.H;
   const RowsOperand<Real> dh{step.before, H, step.rows};
   const Weights w_hh{run.args.w_hh, H, H};
@@ -94,8 +94,7 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
 // ---- Persistent
 
 template <class Cell, int tile>
-using PushMatrix =
-    ResidentMatrix<typename Cell::Real, typename Cell::Real, typename Cell::Real, tile>;
+using PushMatrix = ResidentMatrix<StoredOf<Cell>, typename Cell::Real, typename Cell::Real, tile>;
 
 // The rows `first`, ... of the block's group at a step.
 template <class Cell, int tile>
@@ -147,7 +146,7 @@ __global__ void __launch_bounds__(persistent_threads, 1)
   const std::int64_t H = run.shape.H;
   PushMatrix<Cell, tile> w(plan, shared);
   using Real = typename Cell::Real;
-  w.load(WeightRows<Real, Real>{
+  w.load(WeightRows<StoredOf<Cell>, Real>{
       run.args.w_hh, nullptr, H, std::int64_t(blockIdx.x) * plan.units, plan.units, {H, aligned}});
   while (true) {
     for (std::int64_t i = 0; GroupRows(plan).row(i) < step.rows; i += tile)
@@ -205,7 +204,8 @@ class Pushforward {
   using Real = typename Cell::Real;
   using Shape = typename Cell::Shape;
   using Args = typename Cell::Args;
-  using Operand = RowsOperand<Real>;
+  using Tangent = RowsOperand<Real>;
+  using Primal = RowsOperand<StoredOf<Cell>>;
 
   struct Parts {
     std::int64_t capacity, time, state, gates, dh, dc, end;
@@ -296,7 +296,7 @@ class Pushforward {
                               .gates = Cell::gates,
                               .depth = H,
                               .rows = steps_.active(chunk.begin) * shape_.K,
-                              .weight_bytes = bytes,
+                              .weight_bytes = sizeof(StoredOf<Cell>),
                               .operand_bytes = bytes,
                               .sum_bytes = bytes};
     const PersistentPlan plan =
@@ -329,20 +329,21 @@ class Pushforward {
     ProductTarget<Real> each = all;
     each.stride = K * row_, each.rows = rows, each.batch = row_;
     if (args_.dx)
-      add({args_.dx, I, rows * K, {time, K, shape_.T * shape_.N}}, {args_.w_ih, I, gates}, all, I,
-          1);
+      add(Tangent{args_.dx, I, rows * K, {time, K, shape_.T * shape_.N}},
+          Primal{args_.w_ih, I, gates}, all, I, 1);
     if (args_.dw_ih)
-      add({args_.x, I, rows, {time}}, {args_.dw_ih, I, gates, {}, {}, gates * I}, each, I, K);
+      add(Primal{args_.x, I, rows, {time}}, Tangent{args_.dw_ih, I, gates, {}, {}, gates * I}, each,
+          I, K);
     each.skip = hidden;
     if (args_.dw_hh)
-      add({args_.h, h_stride_of(shape_), rows, {state}}, {args_.dw_hh, H, gates, {}, {}, gates * H},
-          each, H, K);
+      add(Primal{args_.h, h_stride_of(shape_), rows, {state}},
+          Tangent{args_.dw_hh, H, gates, {}, {}, gates * H}, each, H, K);
   }
 
-  void add(const Operand& left, const Operand& right, const ProductTarget<Real>& to,
-           std::int64_t depth, std::int64_t batches) const {
-    unroll::UNROLL_GPU::run(Product<Real, Operand, Operand>{left, right, to, depth}, batches,
-                            nullptr);
+  template <class Left, class Right>
+  void add(const Left& left, const Right& right, const ProductTarget<Real>& to, std::int64_t depth,
+           std::int64_t batches) const {
+    unroll::UNROLL_GPU::run(Product<Real, Left, Right>{left, right, to, depth}, batches, nullptr);
   }
 
   const Shape& shape_;

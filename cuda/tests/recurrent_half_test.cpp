@@ -5,6 +5,9 @@
 // its magnitude at most, which the steps behind it see. So after T steps everything is within 2 T
 // eps of the largest magnitude of its kind.
 #include "cuda/recurrent_half.h"
+
+#include <deque>
+
 #include "core/half.h"
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/testing.h"
@@ -67,19 +70,26 @@ struct LstmFamily {
   using Forward = LstmForward<Real>;
   template <class Real>
   using Pullback = LstmPullback<Real>;
+  template <class Real>
+  using Pushforward = LstmPushforward<Real>;
   template <class Stored>
   using ForwardHalf = LstmForwardHalf<Stored>;
   template <class Stored>
   using PullbackHalf = LstmPullbackHalf<Stored>;
+  template <class Stored>
+  using PushforwardHalf = LstmPushforwardHalf<Stored>;
   static constexpr auto sizes = cpu::lstm_sizes<double>;
   static constexpr auto forward = cpu::lstm_forward<double>;
   static constexpr auto pullback = cpu::lstm_pullback<double>;
+  static constexpr auto pushforward = cpu::lstm_pushforward<double>;
   template <class Stored>
   static constexpr auto half_sizes = sim::lstm_half_sizes<Stored>;
   template <class Stored>
   static constexpr auto half_forward = sim::lstm_half_forward<Stored>;
   template <class Stored>
   static constexpr auto half_pullback = sim::lstm_half_pullback<Stored>;
+  template <class Stored>
+  static constexpr auto half_pushforward = sim::lstm_half_pushforward<Stored>;
 };
 struct GruFamily {
   static constexpr std::int64_t gates = 3;
@@ -88,19 +98,26 @@ struct GruFamily {
   using Forward = GruForward<Real>;
   template <class Real>
   using Pullback = GruPullback<Real>;
+  template <class Real>
+  using Pushforward = GruPushforward<Real>;
   template <class Stored>
   using ForwardHalf = GruForwardHalf<Stored>;
   template <class Stored>
   using PullbackHalf = GruPullbackHalf<Stored>;
+  template <class Stored>
+  using PushforwardHalf = GruPushforwardHalf<Stored>;
   static constexpr auto sizes = cpu::gru_sizes<double>;
   static constexpr auto forward = cpu::gru_forward<double>;
   static constexpr auto pullback = cpu::gru_pullback<double>;
+  static constexpr auto pushforward = cpu::gru_pushforward<double>;
   template <class Stored>
   static constexpr auto half_sizes = sim::gru_half_sizes<Stored>;
   template <class Stored>
   static constexpr auto half_forward = sim::gru_half_forward<Stored>;
   template <class Stored>
   static constexpr auto half_pullback = sim::gru_half_pullback<Stored>;
+  template <class Stored>
+  static constexpr auto half_pushforward = sim::gru_half_pushforward<Stored>;
 };
 
 template <class Stored, class Family>
@@ -113,6 +130,15 @@ struct Problem {
                      b_hh = normal<float>(std::size_t(G * z.H), 7),
                      c0 = normal<float>(std::size_t(z.N * z.H), 8);
 
+  /// Of x, w_ih, w_hh, b_ih, b_hh, h0 and c0.
+  std::vector<std::vector<float>> tangents() const {
+    std::vector<std::vector<float>> all;
+    for (const std::int64_t n :
+         {z.T * z.N * z.I, G * z.H * z.I, G * z.H * z.H, G * z.H, G * z.H, z.N * z.H, z.N * z.H})
+      all.push_back(normal<float>(std::size_t(n), 20 + unsigned(all.size())));
+    return all;
+  }
+
   typename Family::Shape shape(const LengthsView& lengths) const {
     typename Family::Shape s{};
     s.T = z.T, s.N = z.N, s.I = z.I, s.H = z.H, s.lengths = lengths, s.reverse = z.reverse;
@@ -120,8 +146,31 @@ struct Problem {
   }
 };
 
-/// h, h_n, c, c_n, dx, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0.
+/// h, h_n, c, c_n; cotangents of x, w_ih, w_hh, b_ih, b_hh, h0, c0; tangents of y, h_n, c_n.
 using Results = std::vector<std::vector<double>>;
+
+/// What only an LSTM has, emptied.
+void without_cell(Results& all) {
+  for (const std::size_t i : {2, 3, 10, 13}) all[i].clear();
+}
+
+/// Calls `push` for the pass that the arguments `f` ran. Place: an array with data(), of numbers or
+/// of a size.
+template <class Push, class Place, class Forward, class Call>
+std::deque<Place> pushed(const Forward& f, const Sizes& z, const std::deque<Place>& tangents,
+                         std::int64_t scratch_size, Push a, const Call& push) {
+  std::deque<Place> out;
+  for (const std::int64_t n : {z.T * z.N * z.H, z.N * z.H, z.N * z.H})
+    out.emplace_back(std::size_t(n));
+  Place scratch(static_cast<std::size_t>(scratch_size));
+  a.x = f.x, a.w_ih = f.w_ih, a.w_hh = f.w_hh, a.h = f.h, a.saved = f.saved;
+  a.dx = tangents[0].data(), a.dw_ih = tangents[1].data(), a.dw_hh = tangents[2].data();
+  a.db_ih = tangents[3].data(), a.db_hh = tangents[4].data(), a.dh0 = tangents[5].data();
+  a.dy = out[0].data(), a.dh_n = out[1].data(), a.scratch = scratch.data();
+  if constexpr (requires { a.c; }) a.c = f.c, a.dc0 = tangents[6].data(), a.dc_n = out[2].data();
+  push(a);
+  return out;
+}
 
 template <class Stored, class Family>
 Results on_cpu(const Problem<Stored, Family>& p) {
@@ -155,7 +204,13 @@ Results on_cpu(const Problem<Stored, Family>& p) {
   Results all;
   for (const auto* each : {&h, &h_n, &c, &c_n, &dx, &dw_ih, &dw_hh, &db_ih, &db_hh, &dh0, &dc0})
     all.emplace_back(each->data(), each->data() + each->size());
-  if (Family::gates == 3) all[2].clear(), all[3].clear(), all[10].clear();
+  std::deque<std::vector<double>> tangents;
+  for (const auto& each : p.tangents()) tangents.push_back(numbers<double>(each));
+  for (auto& each : pushed(f, z, tangents, size.pushforward_scratch,
+                           typename Family::template Pushforward<double>{},
+                           [&](const auto& a) { Family::pushforward(shape, a); }))
+    all.push_back(std::move(each));
+  if (Family::gates == 3) without_cell(all);
   return all;
 }
 
@@ -202,7 +257,14 @@ Results on_sim(const Problem<Stored, Family>& p) {
   Results all = {numbers<double>(h.values()), numbers<double>(h_n.values())};
   for (const Floats* each : {&c, &c_n, &dx, &dw_ih, &dw_hh, &db_ih, &db_hh, &dh0, &dc0})
     all.push_back(numbers<double>(each->values()));
-  if (Family::gates == 3) all[2].clear(), all[3].clear(), all[10].clear();
+  std::deque<Floats> tangents;
+  for (const auto& each : p.tangents()) tangents.emplace_back(each);
+  for (const Floats& each :
+       pushed(f, z, tangents, size.pushforward_scratch,
+              typename Family::template PushforwardHalf<Stored>{},
+              [&](const auto& a) { Family::template half_pushforward<Stored>(shape, a); }))
+    all.push_back(numbers<double>(each.values()));
+  if (Family::gates == 3) without_cell(all);
   return all;
 }
 
