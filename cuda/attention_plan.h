@@ -24,15 +24,17 @@ inline constexpr std::size_t attention_room = 96 << 10;
 inline constexpr int attention_wide = 256, attention_narrow = 128;  // bytes of a tile's row
 inline constexpr int attention_threads = 256, attention_most_sides = 6;
 
-/// Sizes of a tile, in numbers.
-template <class T, int bytes>
+/// Sizes of a tile, in numbers. Sides are kept as they lie in memory, as Stored; all else is T.
+template <class T, int bytes, class Stored_ = T>
 struct AttentionTile {
-  static constexpr int n = bytes / int(sizeof(T));  // queries, and keys
-  static constexpr int pack = 16 / int(sizeof(T));  // numbers in 16 bytes
+  using Stored = Stored_;
+  static constexpr int n = bytes / int(sizeof(T));       // queries, and keys
+  static constexpr int pack = 16 / int(sizeof(Stored));  // of a side in 16 bytes
   static constexpr int grid = 16, each = n / grid;  // threads are 16 x 16 with each x each numbers
   // Rows of a chunk lie an odd number of packs apart, rows of a tile of scores 8 numbers more than
   // a multiple of 16: then no reading or writing of the products meets in a bank.
   static constexpr int chunk_row = n + pack, chunk = n * chunk_row;
+  static constexpr int chunk_room = chunk * int(sizeof(Stored)) / int(sizeof(T));  // in T
   static constexpr int score_row = n + 8, scores = n * score_row;
   static constexpr int sums = n * n;
 };
@@ -69,11 +71,12 @@ AttentionSpace attention_laid(const AttentionNeeds& needs, AttentionSpace space)
   for (int& at : stream) at = -1;
   for (int i = 0; i < needs.sides; i++) {
     if (space.held[i]) {
-      space.side[i] = take(std::size_t(attention_chunks(needs.columns[i], Tile::n)) * Tile::chunk);
+      space.side[i] =
+          take(std::size_t(attention_chunks(needs.columns[i], Tile::n)) * Tile::chunk_room);
       continue;
     }
     int& at = stream[needs.stream[i]];
-    if (at < 0) at = take(Tile::chunk);
+    if (at < 0) at = take(Tile::chunk_room);
     space.side[i] = at;
   }
   for (int i = 0; i < needs.score_tiles; i++) space.score_tile[i] = take(Tile::scores);

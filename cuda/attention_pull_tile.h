@@ -1,4 +1,4 @@
-// The pullback of a tile of scores, which the passes of cuda/attention_pull.cu share. With P the
+// The pullback of a tile of scores, which the passes of cuda/attention_pull.h share. With P the
 // weights before the dropout, W = keep P those behind it:
 //
 //   dP = keep (dout v^T + dW)      dS = P (dP - delta)      delta[i] = dout[i] . out[i] + W[i] .
@@ -30,9 +30,9 @@ struct PullSides {
 inline constexpr int pull_rows = 4;
 
 /// To the queries, and the keys, of a tile. The block; a barrier follows.
-template <class T, class Tile>
-__device__ __forceinline__ void move_queries(const AttentionShape& s, const AttentionPull<T>& a,
-                                             const T* delta, const Head& h, const TileAt& t,
+template <class T, class Tile, class Args>
+__device__ __forceinline__ void move_queries(const AttentionShape& s, const Args& a, const T* delta,
+                                             const Head& h, const TileAt& t,
                                              PullSides<T, Tile>& sides) {
   const std::int64_t row = h.query_in_direction + t.first;
   sides.q.move(a.in.q + (h.query + t.first) * s.key_size, t.rows);
@@ -40,10 +40,9 @@ __device__ __forceinline__ void move_queries(const AttentionShape& s, const Atte
   read_stats<T, Tile>(s, a.stats, h, t, sides.shift, sides.inverse);
   read_rows<T, Tile>(delta + row, t.rows, sides.delta);
 }
-template <class T, class Tile>
-__device__ __forceinline__ void move_keys(const AttentionShape& s, const AttentionPull<T>& a,
-                                          const Head& h, const TileAt& t,
-                                          PullSides<T, Tile>& sides) {
+template <class T, class Tile, class Args>
+__device__ __forceinline__ void move_keys(const AttentionShape& s, const Args& a, const Head& h,
+                                          const TileAt& t, PullSides<T, Tile>& sides) {
   sides.k.move(a.in.k + (h.key + t.from) * s.key_size, t.cols);
   sides.v.move(a.in.v + (h.key + t.from) * s.value_size, t.cols);
 }
@@ -54,10 +53,9 @@ struct PulledTile {
   Sums<T, Tile> weights, dscores;
 };
 
-template <class T, class Tile>
-__device__ __forceinline__ PulledTile<T, Tile> pull_tile(const AttentionShape& s,
-                                                         const AttentionPull<T>& a, const Head& h,
-                                                         const TileAt& t,
+template <class T, class Tile, class Args>
+__device__ __forceinline__ PulledTile<T, Tile> pull_tile(const AttentionShape& s, const Args& a,
+                                                         const Head& h, const TileAt& t,
                                                          PullSides<T, Tile>& sides) {
   PulledTile<T, Tile> x;
   x.weights = scores(s, a.in, h, t, sides.q, sides.k, sides.vector);
@@ -86,31 +84,32 @@ __device__ __forceinline__ PulledTile<T, Tile> pull_tile(const AttentionShape& s
 
 /// Rows are queries: x[i] += sum over keys of what `each(dS, y, column)` says.
 template <class T, class Tile, class Each>
-__device__ __forceinline__ void add_over_keys(const T* d, const T* q, const T* k, int keys,
-                                              int columns, Sums<T, Tile>& x, Each each) {
+__device__ __forceinline__ void add_over_keys(const T* d, const StoredIn<Tile>* q,
+                                              const StoredIn<Tile>* k, int keys, int columns,
+                                              Sums<T, Tile>& x, Each each) {
   const int column = own_column() * Tile::each;
   if (column >= columns) return;
 #pragma unroll 1
   for (int r = 0; r < keys; r++)
     Sums<T, Tile>::for_each([&](int i, int j, int row, int) {
       const int c = column + j;
-      const T y = std::tanh(q[row * Tile::chunk_row + c] + k[r * Tile::chunk_row + c]);
+      const T y = std::tanh(T(q[row * Tile::chunk_row + c]) + T(k[r * Tile::chunk_row + c]));
       x.at[i][j] += each(d[row * Tile::score_row + r], y, c);
     });
 }
 
 /// Rows are keys, own_row() * each + i.
 template <class T, class Tile>
-__device__ __forceinline__ void add_over_queries(const T* d, const T* q, const T* k,
-                                                 const T* vector, int queries, int columns,
-                                                 Sums<T, Tile>& x) {
+__device__ __forceinline__ void add_over_queries(const T* d, const StoredIn<Tile>* q,
+                                                 const StoredIn<Tile>* k, const T* vector,
+                                                 int queries, int columns, Sums<T, Tile>& x) {
   const int first = own_row() * Tile::each, column = own_column() * Tile::each;
   if (column >= columns) return;
 #pragma unroll 1
   for (int r = 0; r < queries; r++)
     Sums<T, Tile>::for_each([&](int i, int j, int, int) {
       const int c = column + j, key = first + i;
-      const T y = std::tanh(q[r * Tile::chunk_row + c] + k[key * Tile::chunk_row + c]);
+      const T y = std::tanh(T(q[r * Tile::chunk_row + c]) + T(k[key * Tile::chunk_row + c]));
       x.at[i][j] =
           std::fma(d[r * Tile::score_row + key] * vector[c], std::fma(-y, y, T(1)), x.at[i][j]);
     });

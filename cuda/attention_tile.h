@@ -8,6 +8,10 @@
 // A block is 256 threads, 16 x 16 of them, 4 x 8 in a warp. The thread (row, column) has the scores
 // [row + 16 i][column + 16 j], and of results the columns column * each + j. Every function that
 // says "the block" is called by all its threads.
+//
+// T is the type of all that is computed. Operands lie in memory, and in shared memory, as
+// Tile::Stored, which is T or a half type: each is widened where it is multiplied, and a result is
+// rounded once, where it is written.
 #pragma once
 
 #include "core/philox.h"
@@ -86,6 +90,9 @@ __device__ __forceinline__ int rows_left(std::int64_t first, std::int64_t end, i
   return left < 0 ? 0 : left < n ? int(left) : n;
 }
 
+template <class Tile>
+using StoredIn = typename Tile::Stored;
+
 /// n rounded up to whole packs.
 template <class Tile>
 __device__ __forceinline__ int whole_packs(int n) {
@@ -117,14 +124,27 @@ __device__ __forceinline__ BlockAt block_at(const AttentionShape& s, std::int64_
 
 // ---- sides: rows of an operand in shared memory
 
+/// The row that is copied as number i. Eight threads write 128 bytes at once. Where a row has half
+/// of that they write two, which share no bank if they are four rows of an odd number of packs
+/// apart.
+template <class Tile>
+__device__ __forceinline__ int copied_row(int i) {
+  if constexpr (Tile::n * sizeof(StoredIn<Tile>) == 64)
+    return i / 8 * 8 + i % 2 * 4 + i % 8 / 2;
+  else
+    return i;
+}
+
 template <class T, class Tile>
 class Side {
  public:
+  using Stored = StoredIn<Tile>;
+
   __device__ Side(T* buffer, bool held, std::int64_t size)
-      : buffer_(buffer), held_(held), size_(size) {}
+      : buffer_(reinterpret_cast<Stored*>(buffer)), held_(held), size_(size) {}
 
   /// To other rows, of which `valid` are read; the others are 0.
-  __device__ void move(const T* rows, int valid) { rows_ = rows, valid_ = valid, ready_ = 0; }
+  __device__ void move(const Stored* rows, int valid) { rows_ = rows, valid_ = valid, ready_ = 0; }
   __device__ std::int64_t size() const { return size_; }
   __device__ int chunks() const { return int(tiles_of(size_, Tile::n)); }
   /// Columns of chunk c, and those up to the next whole pack, which are 0.
@@ -132,23 +152,23 @@ class Side {
     return rows_left(c * std::int64_t(Tile::n), size_, Tile::n);
   }
   __device__ int depth(int c) const { return whole_packs<Tile>(columns(c)); }
-  __device__ const T* chunk(int c) const { return buffer_ + (held_ ? c * Tile::chunk : 0); }
+  __device__ const Stored* chunk(int c) const { return buffer_ + (held_ ? c * Tile::chunk : 0); }
 
   /// Begins to copy chunk c, unless it is there; arrive() waits. The block.
   __device__ __forceinline__ void fetch(int c) {
     if (held_ && c < ready_) return;
     ready_ = c + 1;
-    T* const to = buffer_ + (held_ ? c * Tile::chunk : 0);
+    Stored* const to = buffer_ + (held_ ? c * Tile::chunk : 0);
     const int columns = this->columns(c), packs = depth(c) / Tile::pack;
-    const T* const from = rows_ + c * std::int64_t(Tile::n);
+    const Stored* const from = rows_ + c * std::int64_t(Tile::n);
     const bool whole = reinterpret_cast<std::uintptr_t>(from) % 16 == 0 && size_ % Tile::pack == 0;
 #pragma unroll 1
     for (int e = int(threadIdx.x); e < Tile::n * packs; e += gpu::attention_threads) {
-      const int r = e / packs, x = e % packs * Tile::pack;
+      const int r = copied_row<Tile>(e / packs), x = e % packs * Tile::pack;
       const int left = columns - x, inside = left < Tile::pack ? left : Tile::pack;
       const int valid = r < valid_ ? inside : 0;
-      const T* const source = valid > 0 ? from + r * size_ + x : from;
-      T* const target = to + r * Tile::chunk_row + x;
+      const Stored* const source = valid > 0 ? from + r * size_ + x : from;
+      Stored* const target = to + r * Tile::chunk_row + x;
       if (whole)
         copy_async<Tile::pack>(target, source, valid);
       else
@@ -158,10 +178,10 @@ class Side {
   }
 
  private:
-  T* buffer_;
+  Stored* buffer_;
   bool held_;
   std::int64_t size_;
-  const T* rows_ = nullptr;
+  const Stored* rows_ = nullptr;
   int valid_ = 0, ready_ = 0;
 };
 
@@ -195,12 +215,13 @@ __device__ __forceinline__ Pack<T, count> read_pack(const T* from) {
 
 /// x[i][j] += sum over d of a[i][d] b[j][d]: rows of two chunks.
 template <class T, class Tile>
-__device__ __forceinline__ void multiply_rows(const T* a, const T* b, int depth, Sums<T, Tile>& x) {
+__device__ __forceinline__ void multiply_rows(const StoredIn<Tile>* a, const StoredIn<Tile>* b,
+                                              int depth, Sums<T, Tile>& x) {
   constexpr int each = Tile::each, pack = Tile::pack;
   a += own_row() * Tile::chunk_row, b += own_column() * Tile::chunk_row;
 #pragma unroll 1  // a step's packs are enough for the registers
   for (int d = 0; d < depth; d += pack) {
-    Pack<T, pack> p[each], q[each];
+    Pack<StoredIn<Tile>, pack> p[each], q[each];
 #pragma unroll
     for (int i = 0; i < each; i++) {
       p[i] = read_pack<pack>(a + Tile::grid * i * Tile::chunk_row + d);
@@ -212,16 +233,16 @@ __device__ __forceinline__ void multiply_rows(const T* a, const T* b, int depth,
       for (int i = 0; i < each; i++)
 #pragma unroll
         for (int j = 0; j < each; j++)
-          x.at[i][j] = std::fma(p[i].value[l], q[j].value[l], x.at[i][j]);
+          x.at[i][j] = std::fma(T(p[i].value[l]), T(q[j].value[l]), x.at[i][j]);
   }
 }
 
 /// x[i][j] += sum over k of w[i][k] b[k][j]: a tile of scores and a chunk of `columns`; depth is a
 /// multiple of a pack.
 template <class T, class Tile>
-__device__ __forceinline__ void multiply_scores(const T* w, const T* b, int depth, int columns,
-                                                Sums<T, Tile>& x) {
-  constexpr int each = Tile::each, pack = Tile::pack;
+__device__ __forceinline__ void multiply_scores(const T* w, const StoredIn<Tile>* b, int depth,
+                                                int columns, Sums<T, Tile>& x) {
+  constexpr int each = Tile::each, pack = lanes_of<T>;
   if (own_column() * each >= columns) return;
   w += own_row() * Tile::score_row, b += own_column() * each;
 #pragma unroll 1
@@ -235,7 +256,8 @@ __device__ __forceinline__ void multiply_scores(const T* w, const T* b, int dept
 #pragma unroll
       for (int i = 0; i < each; i++)
 #pragma unroll
-        for (int j = 0; j < each; j++) x.at[i][j] = std::fma(p[i].value[l], q.value[j], x.at[i][j]);
+        for (int j = 0; j < each; j++)
+          x.at[i][j] = std::fma(p[i].value[l], T(q.value[j]), x.at[i][j]);
     }
   }
 }
@@ -243,8 +265,8 @@ __device__ __forceinline__ void multiply_scores(const T* w, const T* b, int dept
 /// x[i][j] += sum over r of w[r][i] b[r][j]: a tile of scores, turned, and a chunk. Here this
 /// thread has the rows own_row() * each + i.
 template <class T, class Tile>
-__device__ __forceinline__ void multiply_turned(const T* w, const T* b, int depth, int columns,
-                                                Sums<T, Tile>& x) {
+__device__ __forceinline__ void multiply_turned(const T* w, const StoredIn<Tile>* b, int depth,
+                                                int columns, Sums<T, Tile>& x) {
   constexpr int each = Tile::each;
   if (own_column() * each >= columns) return;
   w += own_row() * each, b += own_column() * each;
@@ -255,7 +277,7 @@ __device__ __forceinline__ void multiply_turned(const T* w, const T* b, int dept
 #pragma unroll
     for (int i = 0; i < each; i++)
 #pragma unroll
-      for (int j = 0; j < each; j++) x.at[i][j] = std::fma(p.value[i], q.value[j], x.at[i][j]);
+      for (int j = 0; j < each; j++) x.at[i][j] = std::fma(p.value[i], T(q.value[j]), x.at[i][j]);
   }
 }
 
@@ -285,23 +307,26 @@ struct Results {
 /// values[0..each-1] to a row of a result of `size` columns, from column `first` on: beta old +
 /// new.
 template <class T, class Tile>
-__device__ __forceinline__ void write_row(T* row, std::int64_t first, std::int64_t size,
-                                          const T (&values)[Tile::each], double beta = 0) {
+__device__ __forceinline__ void write_row(StoredIn<Tile>* row, std::int64_t first,
+                                          std::int64_t size, const T (&values)[Tile::each],
+                                          double beta = 0) {
+  using Stored = StoredIn<Tile>;
   constexpr int each = Tile::each;
-  T* const to = row + first;
+  Stored* const to = row + first;
   if (size % each == 0 && first < size &&
-      reinterpret_cast<std::uintptr_t>(to) % (each * sizeof(T)) == 0) {
-    Pack<T, each> p;
+      reinterpret_cast<std::uintptr_t>(to) % (each * sizeof(Stored)) == 0) {
+    Pack<Stored, each> p;
     if (beta != 0) p = read_pack<each>(to);
 #pragma unroll
     for (int j = 0; j < each; j++)
-      p.value[j] = beta == 0 ? values[j] : std::fma(T(beta), p.value[j], values[j]);
-    *reinterpret_cast<Pack<T, each>*>(to) = p;
+      p.value[j] = Stored(beta == 0 ? values[j] : std::fma(T(beta), T(p.value[j]), values[j]));
+    *reinterpret_cast<Pack<Stored, each>*>(to) = p;
     return;
   }
 #pragma unroll
   for (int j = 0; j < each; j++)
-    if (first + j < size) to[j] = beta == 0 ? values[j] : std::fma(T(beta), to[j], values[j]);
+    if (first + j < size)
+      to[j] = Stored(beta == 0 ? values[j] : std::fma(T(beta), T(to[j]), values[j]));
 }
 
 // ---- scores
@@ -315,12 +340,12 @@ __device__ __forceinline__ void read_vector(const T* from, std::int64_t size, in
 
 /// x[i][j] += sum over d of vector[d] tanh(q[i][d] + k[j][d]).
 template <class T, class Tile>
-__device__ __forceinline__ void add_additive(const T* q, const T* k, const T* vector, int depth,
-                                             Sums<T, Tile>& x) {
+__device__ __forceinline__ void add_additive(const StoredIn<Tile>* q, const StoredIn<Tile>* k,
+                                             const T* vector, int depth, Sums<T, Tile>& x) {
 #pragma unroll 1
   for (int d = 0; d < depth; d++)
     x.for_each([&](int i, int j, int row, int column) {
-      const T y = std::tanh(q[row * Tile::chunk_row + d] + k[column * Tile::chunk_row + d]);
+      const T y = std::tanh(T(q[row * Tile::chunk_row + d]) + T(k[column * Tile::chunk_row + d]));
       x.at[i][j] = std::fma(vector[d], y, x.at[i][j]);
     });
 }
@@ -332,17 +357,17 @@ __device__ __forceinline__ U* mask_at(U* mask, const std::int64_t (&stride)[4], 
 }
 
 /// Whether query `row` of the tile may attend to key `column` of it.
-template <class T>
-__device__ __forceinline__ bool may_attend(const AttentionShape& s, const AttentionInputs<T>& in,
-                                           const Head& h, const TileAt& t, int row, int column) {
+template <class Inputs>
+__device__ __forceinline__ bool may_attend(const AttentionShape& s, const Inputs& in, const Head& h,
+                                           const TileAt& t, int row, int column) {
   const int i = t.first + row, j = t.from + column;
   return row < t.rows && column < t.cols && (!s.causal || j <= i) &&
          (!in.attend || *mask_at(in.attend, s.attend_stride, h, i, j));
 }
 
 /// Sums of products to scores: scaled, with the bias, -infinity where a query may not attend.
-template <class T, class Tile>
-__device__ __forceinline__ void finish_scores(const AttentionShape& s, const AttentionInputs<T>& in,
+template <class T, class Tile, class Inputs>
+__device__ __forceinline__ void finish_scores(const AttentionShape& s, const Inputs& in,
                                               const Head& h, const TileAt& t, Sums<T, Tile>& x) {
   x.for_each([&](int i, int j, int row, int column) {
     T score = T(s.scale) * x.at[i][j];
@@ -355,11 +380,10 @@ __device__ __forceinline__ void finish_scores(const AttentionShape& s, const Att
 
 /// Scores of a tile whose rows are those of q and columns those of k. vector: room for n numbers.
 /// The block.
-template <class T, class Tile>
-__device__ __forceinline__ Sums<T, Tile> scores(const AttentionShape& s,
-                                                const AttentionInputs<T>& in, const Head& h,
-                                                const TileAt& t, Side<T, Tile>& q, Side<T, Tile>& k,
-                                                T* vector) {
+template <class T, class Tile, class Inputs>
+__device__ __forceinline__ Sums<T, Tile> scores(const AttentionShape& s, const Inputs& in,
+                                                const Head& h, const TileAt& t, Side<T, Tile>& q,
+                                                Side<T, Tile>& k, T* vector) {
   Sums<T, Tile> x;
   x.clear();
   for (int c = 0; c < q.chunks(); c++) {

@@ -1,6 +1,7 @@
 #include "cuda/gru_cells.h"
 #include "cuda/half_storage.h"
 #include "cuda/recurrent_forward.h"
+#include "cuda/recurrent_half.h"
 #include "cuda/recurrent_pullback.h"
 #include "cuda/recurrent_pushforward.h"
 

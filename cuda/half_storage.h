@@ -7,8 +7,8 @@
 #include <bit>
 #include <type_traits>
 
+#include "core/half.h"
 #include "cuda/backend.h"
-#include "cuda/recurrent_half.h"
 
 namespace unroll::UNROLL_GPU {
 

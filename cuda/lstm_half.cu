@@ -1,6 +1,7 @@
 #include "cuda/half_storage.h"
 #include "cuda/lstm_cells.h"
 #include "cuda/recurrent_forward.h"
+#include "cuda/recurrent_half.h"
 #include "cuda/recurrent_pullback.h"
 #include "cuda/recurrent_pushforward.h"
 
