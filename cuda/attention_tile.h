@@ -217,7 +217,7 @@ __device__ __forceinline__ Pack<T, count> read_pack(const T* from) {
 template <class T, class Tile>
 __device__ __forceinline__ void multiply_rows(const StoredIn<Tile>* a, const StoredIn<Tile>* b,
                                               int depth, Sums<T, Tile>& x) {
-  constexpr int each = Tile::each, pack = Tile::pack;
+  constexpr int each = Tile::each, pack = lanes_of<T>;  // more would spill half types
   a += own_row() * Tile::chunk_row, b += own_column() * Tile::chunk_row;
 #pragma unroll 1  // a step's packs are enough for the registers
   for (int d = 0; d < depth; d += pack) {

@@ -45,10 +45,11 @@ void expect_least_of_forward() {
 }
 
 /// dq: q and dout once, k and v once for each tile of q. dk and dv: k and v once, q and dout once
-/// for each tile of keys. delta: out and dout once.
+/// for each tile of keys. delta: out and dout once, in rows of 256 bytes, beside which the sector
+/// that a warp writes its number in is little.
 template <class Stored>
 void expect_least_of_pull() {
-  const MeteredSizes z{.n = narrow_tile<Stored>, .D = wide_tile<Stored>};
+  const MeteredSizes z{.n = narrow_tile<Stored>, .D = gpu::attention_wide / int(sizeof(Stored))};
   const Case c = z.problem();
   const auto in = inputs<Stored>(c, 1, 1);
   const auto out = forward_of<Stored>(c, in), u = random_cotangent<Stored>(c, 20);
