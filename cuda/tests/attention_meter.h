@@ -12,8 +12,8 @@ namespace unroll::gpu_test {
 
 // Heads of one chunk, tiles that are full: what a pass must move, in numbers.
 struct MeteredSizes {
-  std::int64_t heads = 2, tiles = 2, n,
-               D;  // query heads of one key head; tiles of n queries and keys
+  std::int64_t heads = 2, tiles = 2;  // query heads of one key head; tiles of queries, and keys
+  std::int64_t n, D;                  // queries, and keys, of a tile; columns
   std::int64_t rows() const { return tiles * n; }
   std::int64_t side() const { return rows() * D; }  // of one head
   Case problem() const {
