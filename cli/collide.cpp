@@ -120,6 +120,7 @@ void add_collide(Command& unroll) {
   collide.text("--out", a->out, "certificate to write: npz, or else safetensors");
   collide.text("--json", a->json, "also write what was found to this file");
   collide.seed("--seed", a->seed, "of the drawn input, directions and starts");
+  a->run.device();
   collide.threads();
   collide.footer(
       "Example:\n"

@@ -178,6 +178,7 @@ void add_identify(Command& unroll) {
                "a unit with a smaller derivative counts as saturated");
   command.text("--json", a->json, "also write everything to this file");
   command.text("--plot", a->plot, "picture of the spectrum and the gains: svg");
+  asked->device();
   command.threads();
   command.footer(
       "The gain is the error of a number of the input for outputs that are off by 1; known is the\n"

@@ -84,7 +84,7 @@ InversionOptions::InversionOptions(Command command) : command_(command) {
 Encoder InversionOptions::encoder() const {
   EncoderHints hints{.cell = cell_};
   if (command_.is_given("--prefix")) hints.prefix = prefix_;
-  return Encoder::load(weights_, hints);
+  return Encoder::load(weights_, hints).on(device_);
 }
 
 std::string InversionOptions::readout() const {

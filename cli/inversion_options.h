@@ -25,7 +25,10 @@ class InversionOptions {
   InversionOptions(const InversionOptions&) = delete;
   InversionOptions& operator=(const InversionOptions&) = delete;
 
-  /// From --weights. Throws Error as Encoder::load.
+  /// Registers --device too, for what runs and sweeps the encoder.
+  void device() { command_.device(device_); }
+
+  /// From --weights, on --device. Throws Error as Encoder::load.
   Encoder encoder() const;
   /// Reads the files that the options name. Without --dtype the run was computed in `of_outputs`,
   /// the type that its file has. Throws UsageError for options that contradict each other, Error
@@ -46,6 +49,7 @@ class InversionOptions {
   std::string prefix_;
   std::optional<Cell> cell_;
   std::optional<Dtype> dtype_;
+  Device device_;
   double noise_ = 0;
   bool unknown_start_ = false;
 };

@@ -149,6 +149,13 @@ std::string plot_of(const Inversion& found, const Encoder& encoder, const Facts&
 
 // ---- The work
 
+// The guess of a run's decoder, which works where the encoder does.
+Tensor decoded(const std::string& run, const Facts& facts, const Tensor& outputs) {
+  Model model = Model::open(run);
+  model.move_to(facts.device());
+  return decoder_start(facts, facts.from_outputs(outputs), model);
+}
+
 // x as the file holds it; what its type rounds off is added to the bounds.
 Tensor as_written(Inversion& found, Dtype dtype) {
   if (dtype == Dtype::float64) return found.x;
@@ -193,8 +200,7 @@ void run_invert(const InversionOptions& asked, Arguments& a) {
   const Facts facts(encoder, seen, a.options.steps);
   if (!a.lengths.empty()) a.options.lengths = read_lengths(a.lengths);
   if (!a.start.empty()) a.options.start = read_input("--start", a.start);
-  if (!a.decoder.empty())
-    a.options.start = decoder_start(facts, facts.from_outputs(outputs), Model::open(a.decoder));
+  if (!a.decoder.empty()) a.options.start = decoded(a.decoder, facts, outputs);
   if (!a.prior.empty()) a.options.prior = read_prior(a.prior, facts.unknowns());
 
   a.options.stop = stop_on_signals();
@@ -234,6 +240,7 @@ void add_invert(Command& unroll) {
   command.seed("--seed", a->options.seed, "of the random starts");
   command.text("--json", a->json, "also write everything to this file");
   command.text("--plot", a->plot, "picture of the bound at each step: svg");
+  asked->device();
   command.threads();
   command.footer(
       "The verdict of a sequence is one of recovered, ambiguous, ill-conditioned, local minimum.\n"

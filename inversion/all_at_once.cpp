@@ -30,18 +30,20 @@ class Solver {
   }
 
   AllAtOnce run() {
-    if (options_.start) take(Method::given_start, plain(cast_copy(options_.start, f64)));
+    if (options_.start) take(Method::given_start, plain(moved(cast_copy(options_.start, f64))));
     // With hardly more facts than unknowns there are other roots, or narrow valleys: stay near
     // zero.
     const bool tight = static_cast<double>(n_) > kTight * static_cast<double>(facts_.count());
     if (wanted() && tight) take(Method::continuation, plain(by_continuation()));
-    if (wanted()) take(Method::gauss_newton, plain(zeros({1, n_}, f64)));
+    if (wanted()) take(Method::gauss_newton, plain(zeros({1, n_}, f64, facts_.device())));
     if (wanted() && !tight) take(Method::continuation, plain(by_continuation()));
     while (found_.starts < options_.starts && wanted()) random_starts();
     return std::move(found_);
   }
 
  private:
+  Tensor moved(const Tensor& x) const { return on_device(x, facts_.device()); }
+
   bool wanted() const { return options_.all_roots || found_.roots.empty(); }
 
   LmOptions lm() const { return {.iterations = options_.iterations}; }
@@ -56,7 +58,7 @@ class Solver {
   }
 
   Tensor by_continuation() const {
-    Tensor x = zeros({1, n_}, f64);
+    Tensor x = zeros({1, n_}, f64, facts_.device());
     for (double mu = 1; mu > 1e-31; mu /= 10) {
       const double weight = std::sqrt(mu);
       const LmResult result = levenberg_marquardt(
@@ -81,12 +83,12 @@ class Solver {
         symmetric_eigen(matmul(transpose(centred, 0, 1), centred) / double(kPriorSamples));
     const double most = eigen.values.item({eigen.values.numel() - 1});
     const Tensor root = rsqrt(clamp(eigen.values, kWhitenLeast * most, INFINITY));
-    whitener_ = matmul(eigen.vectors * root, transpose(eigen.vectors, 0, 1));
+    whitener_ = moved(matmul(eigen.vectors * root, transpose(eigen.vectors, 0, 1)));
     return whitener_;
   }
 
   Tensor random_rows(std::int64_t count) {
-    return random_.normal({count, n_}, 0, options_.scale, f64);
+    return random_.normal({count, n_}, 0, options_.scale, f64, facts_.device());
   }
 
   void random_starts() {
@@ -146,16 +148,20 @@ class Solver {
 class MapSearch {
  public:
   MapSearch(const Facts& facts, const Tensor& y, const Prior& prior, double sd)
-      : facts_(facts), y_(y), mean_(prior.mean), L_(cholesky(prior.covariance)), sd_(sd) {}
+      : facts_(facts),
+        y_(y),
+        mean_(on_device(prior.mean, facts.device())),
+        L_(on_device(cholesky(prior.covariance), facts.device())),
+        sd_(sd) {}
 
   Tensor run() {
     const std::int64_t n = facts_.unknowns();
-    Tensor z = follow(zeros({1, n}, f64), 1);
+    Tensor z = follow(zeros({1, n}, f64, facts_.device()), 1);
     double best = cost(z);
     Random random(5, 42);
     // So improbable an answer is that of another minimum.
     for (int i = 0; i < kOtherStarts && best > kProbable * static_cast<double>(n); i++) {
-      const Tensor other = follow(random.normal({1, n}, 0, 0.5, f64), 0.1);
+      const Tensor other = follow(random.normal({1, n}, 0, 0.5, f64, facts_.device()), 0.1);
       if (const double own = cost(other); own < best) best = own, z = other;
     }
     return x_of(z);
@@ -195,6 +201,7 @@ void require_row(const char* op, const Facts& facts, const Tensor& y) {
   if (!y || y.rank() != 2 || y.shape()[0] != 1 || y.shape()[1] != facts.count())
     fail(op, "outputs of one sequence are wanted, [1," + std::to_string(facts.count()) + "]" +
                  (y ? ", not " + to_string(y.shape()) : ""));
+  facts.require_here(op, "the outputs' facts", y);
 }
 
 }  // namespace
@@ -231,7 +238,7 @@ Prior Prior::of_samples(const Tensor& samples, double jitter) {
       sum(square(centred)).item() / static_cast<double>(std::max<std::int64_t>(count - 1, 1) * n);
   if (!(spread > 0))
     fail("Prior", "the samples are all the same, which says nothing of their spread");
-  return {centre, covariance + eye(n, f64) * (jitter * spread)};
+  return {centre, covariance + eye(n, f64, samples.device()) * (jitter * spread)};
 }
 
 Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, double sd) {

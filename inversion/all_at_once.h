@@ -43,7 +43,7 @@ struct AllAtOnceOptions {
 };
 
 struct AllAtOnce {
-  Tensor row;                    // [1,n]: the root, or the closest there is
+  Tensor row;                    // [1,n]: the root, or the closest there is; on the facts' device
   double residual = 0;           // its root mean square
   Method method = Method::none;  // none: no root was found
   std::vector<Tensor> roots;     // distinct, [1,n] each, the returned one first
@@ -51,11 +51,12 @@ struct AllAtOnce {
   std::int64_t stalled = 0;      // of these, without a root
 };
 
-/// y [1,m]. Throws Error for another shape.
+/// y [1,m]. Throws Error for another shape or device than the facts'.
 AllAtOnce invert_all_at_once(const Facts& facts, const Tensor& y,
                              const AllAtOnceOptions& options = {});
 
-/// What is known of the unknowns before anything was seen: mean [n] and covariance [n,n].
+/// What is known of the unknowns before anything was seen: mean [n] and covariance [n,n], float64
+/// on any device.
 struct Prior {
   Tensor mean, covariance;
   /// Of samples [count,n], with `jitter` times the mean variance on the diagonal.
@@ -65,8 +66,8 @@ struct Prior {
 /// The most probable unknowns [1,n] under a Gaussian prior and facts with errors of standard
 /// deviation `sd`: min |F(x) - y|^2 / sd^2 + (x - mean)^T covariance^-1 (x - mean), by
 /// Levenberg-Marquardt from the mean, with sd falling from 1. Of a linear encoder the linear
-/// minimum-mean-square estimate. Throws Error where the covariance is not positive definite or
-/// shapes do not fit.
+/// minimum-mean-square estimate. On the facts' device, as y. Throws Error where the covariance is
+/// not positive definite, or shapes or devices do not fit.
 Tensor map_estimate(const Facts& facts, const Tensor& y, const Prior& prior, double sd = 1e-8);
 
 }  // namespace unroll

@@ -8,6 +8,7 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "core/view.h"
+#include "inversion/numbers.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "models/weights.h"
@@ -52,7 +53,7 @@ Words words_of(const Tensor& points) {
 }
 
 void add(std::vector<NamedTensor>& to, const std::string& name, const Tensor& tensor) {
-  if (tensor) to.push_back({name, contiguous_copy(tensor)});
+  if (tensor) to.push_back({name, detail::on_host(tensor)});
 }
 
 bool is_npz(const std::string& path) { return path.ends_with(".npz"); }

@@ -6,6 +6,7 @@
 
 #include "autograd/ops.h"
 #include "core/view.h"
+#include "inversion/numbers.h"
 
 namespace unroll::detail {
 namespace {
@@ -47,12 +48,13 @@ Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial) {
   const Tensor before = T > 1 ? cat({initial, slice(h, 0, 0, T - 1)}, 0) : initial;
   Tensor known = linear(before, w.w_hh, w.b_hh);
   if (w.b_ih) known = known + w.b_ih;
-  known = contiguous_copy(known);
+  const Tensor h_here = on_host(h), known_here = on_host(known);
+  const Tensor w_ih_here = on_host(w.w_ih);
   Tensor x = empty({T, N, s.I}, Dtype::float64);
   const double off = off_level(facts);
   double* to = x.mutable_data<double>();
-  const double *seen = h.data<double>(), *offset = known.data<double>();
-  const Eigen::Map<const RowMajor> w_ih(w.w_ih.data<double>(), s.H, s.I);
+  const double *seen = h_here.data<double>(), *offset = known_here.data<double>();
+  const Eigen::Map<const RowMajor> w_ih(w_ih_here.data<double>(), s.H, s.I);
 #pragma omp parallel for if (T * N > 3)
   for (std::int64_t i = 0; i < T * N; i++) {
     Eigen::MatrixXd rows = w_ih;
@@ -65,7 +67,7 @@ Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial) {
     Eigen::Map<Eigen::VectorXd>(to + i * s.I, s.I) =
         Eigen::ColPivHouseholderQR<Eigen::MatrixXd>(rows).solve(right);
   }
-  return x;
+  return on_device(x, facts.device());
 }
 
 }  // namespace unroll::detail

@@ -18,7 +18,7 @@ bool is_closed_form(const Facts& facts) noexcept;
 double off_level(const Facts& facts) noexcept;
 
 /// y [N,m] and the state before the first step, h [1,N,H] -> x [T,N,I]: at each step the
-/// least-squares solution, where its rank is below I a basic one.
+/// least-squares solution, where its rank is below I a basic one. Solved on the host.
 Tensor closed_form(const Facts& facts, const Tensor& y, const Tensor& initial);
 
 }  // namespace unroll::detail

@@ -24,6 +24,7 @@ void require_row(const char* op, const Facts& facts, const Tensor& row, double d
   if (!row || !(row.shape() == Shape{1, n}) || row.dtype() != Dtype::float64)
     fail(op, "the row is " + (row ? to_string(row.shape()) : "undefined") + " but must be [1," +
                  std::to_string(n) + "] float64, as Facts::rows_of gives it");
+  facts.require_here(op, "the row", row);
   if (!std::isfinite(sum(row).item())) fail(op, "the row holds NaN or infinity");
   if (!(distance > 0)) fail(op, "a distance of " + std::to_string(distance) + " is not above 0");
 }
@@ -52,9 +53,9 @@ class Surface {
       const double* s = all.s.data<double>();
       rank_ = std::count_if(s, s + all.s.numel(), [&](double v) { return v > relative_ * s[0]; });
     }
-    u_ = slice(all.u, 1, 0, rank_);
-    s_ = slice(all.s, 0, 0, rank_);
-    v_ = slice(all.v, 1, 0, rank_);
+    u_ = on_device(slice(all.u, 1, 0, rank_), x.device());
+    s_ = on_device(slice(all.s, 0, 0, rank_), x.device());
+    v_ = on_device(slice(all.v, 1, 0, rank_), x.device());
   }
 
   // d [1,n] without what would change the facts.
@@ -168,7 +169,7 @@ Collision find_collision(const Facts& facts, const Tensor& row, const CollisionO
   const std::int64_t n = facts.unknowns();
   bool far = false;
   for (std::int64_t i = 0; i < options.attempts && walk.rank() < n && !far; i++)
-    far = walk.attempt(random.normal({1, n}, 0, 1, Dtype::float64));
+    far = walk.attempt(random.normal({1, n}, 0, 1, Dtype::float64, facts.device()));
   Collision c = measured(facts, row, walk.best());
   c.rank = walk.rank();
   c.steps = walk.steps();
@@ -192,8 +193,8 @@ Collision second_preimage(const Facts& facts, const Tensor& row, const PreimageO
   const std::int64_t at_once = std::max<std::int64_t>(1, kJacobians / (facts.count() * n));
   for (std::int64_t first = 0; first < options.starts; first += at_once) {
     const std::int64_t count = std::min(at_once, options.starts - first);
-    const LmResult solved =
-        levenberg_marquardt(residuals, random.normal({count, n}, 0, options.scale, Dtype::float64));
+    const LmResult solved = levenberg_marquardt(
+        residuals, random.normal({count, n}, 0, options.scale, Dtype::float64, facts.device()));
     for (std::int64_t b = 0; b < count; b++) {
       if (!(solved.residual[static_cast<std::size_t>(b)] <= enough)) continue;
       const Collision c = measured(facts, row, slice(solved.x, 0, b, b + 1));

@@ -13,7 +13,8 @@
 // but there may be other isolated inputs: second_preimage looks for them from random starts.
 //
 // A collision that was found is a proof, up to the rounding of its output_distance; one that was
-// not found proves nothing. Functions are thread-safe and record nothing.
+// not found proves nothing. Rows are on the facts' device. Functions are thread-safe and record
+// nothing.
 #pragma once
 
 #include "inversion/observation.h"
@@ -39,7 +40,8 @@ struct Collision {
 };
 
 /// From row [1,n], whose Jacobian should have a null space; without one, not found after 0 steps.
-/// Throws Error where the row does not fit or is not finite, or the distance is not above 0.
+/// Throws Error where the row does not fit, is not finite or on another device, or the distance is
+/// not above 0.
 Collision find_collision(const Facts& facts, const Tensor& row,
                          const CollisionOptions& options = {});
 
@@ -57,7 +59,7 @@ Collision second_preimage(const Facts& facts, const Tensor& row,
                           const PreimageOptions& options = {});
 
 /// Orthonormal basis of the directions in which row [1,n] may move without a change of the facts,
-/// to first order: the columns of [n, n - rank]. `relative` as in CollisionOptions.
+/// to first order: the columns of [n, n - rank], on the CPU. `relative` as in CollisionOptions.
 Tensor null_basis(const Facts& facts, const Tensor& row, double relative = 0);
 
 }  // namespace unroll

@@ -61,6 +61,7 @@ Tensor direction(const std::deque<Pair>& pairs, const Tensor& gradient) {
 
 Tensor lbfgs(const Facts& facts, const Tensor& y, const Tensor& start,
              const LbfgsOptions& options) {
+  for (const Tensor& own : {y, start}) facts.require_here("lbfgs", "a row", own);
   const NoTape none;
   Tensor x = start;
   Slope at = slope_at(facts, y, x);
@@ -96,8 +97,9 @@ Tensor lbfgs(const Facts& facts, const Tensor& y, const Tensor& start,
 
 Tensor adam_descent(const Facts& facts, const Tensor& y, const Tensor& start,
                     const DescentOptions& options) {
+  for (const Tensor& own : {y, start}) facts.require_here("adam_descent", "a row", own);
   const NoTape none;
-  Parameters parameters(f64);
+  Parameters parameters(f64, facts.device());
   Tensor x = parameters.add("x", start.shape());
   copy_into(x, start);
   Adam adam(parameters, {.lr = options.lr});

@@ -4,7 +4,8 @@
 //   Tensor row = lbfgs(facts, y, zeros({1, facts.unknowns()}, Dtype::float64));
 //
 // Neither is what an inversion should use: their rate depends on the condition of J^T J, which is
-// that of J squared (CLAIMS: claim 23). Thread-safe; nothing is recorded.
+// that of J squared (CLAIMS: claim 23). y, the start and the result are on the facts' device. Both
+// throw Error where they are not. Thread-safe; nothing is recorded.
 #pragma once
 
 #include "inversion/observation.h"

@@ -115,7 +115,7 @@ class Identifier {
       x_ = Random(options_.seed, 71).normal({T_, options_.inputs, I_}, 0, options_.scale, f64);
       return;
     }
-    x_ = cast_copy(options_.x, f64);
+    x_ = cast_copy(detail::on_host(options_.x), f64);
     if (x_.rank() != 3 || x_.shape()[0] != T_ || x_.shape()[2] != I_ || x_.shape()[1] < 1)
       fail("identify", "the inputs are " + to_string(x_.shape()) + " but must be [" +
                            std::to_string(T_) + ",N," + std::to_string(I_) + "]");
@@ -256,8 +256,9 @@ double effective_rank(const Tensor& singular_values) {
   return total > 0 ? std::exp(entropy) : 0;
 }
 
-double inverse_radius(const Facts& facts, const Tensor& x) {
+double inverse_radius(const Facts& facts, const Tensor& anywhere) {
   const NoTape none;
+  const Tensor x = on_device(anywhere, facts.device());
   const EncoderSizes& sizes = facts.encoder().sizes();
   Observation seen = facts.observation();
   const bool sequence = seen.outputs == Seen::all || seen.outputs == Seen::every;
@@ -272,7 +273,7 @@ double inverse_radius(const Facts& facts, const Tensor& x) {
   const Tensor row = contiguous_copy(outputs.rows_of(input, mean_state(facts, x)));
   const auto slope = [&](const Facts& f) {
     const Tensor J = linearise(row, [&](const Tensor& r) { return f.of_unknowns(r); }).jacobian;
-    return view::select(J, 0, 0);
+    return detail::on_host(view::select(J, 0, 0));
   };
   const auto of_input = [&](const Tensor& J) { return contiguous_copy(view::slice(J, 1, 0, n)); };
   const auto of_state = [&](const Tensor& J) {

@@ -7,7 +7,8 @@
 // To first order, so near an input: near one that is given, or near several random ones, of which
 // the largest rank is that of almost every input. Full rank says that no input nearby has the same
 // facts; it does not say that none far away has (inversion/collision.h looks for those). Formulas,
-// limits and sources: docs/identify.md. Thread-safe; nothing is recorded.
+// limits and sources: docs/identify.md. Inputs may be on any device; what is found is on the CPU.
+// Thread-safe; nothing is recorded.
 #pragma once
 
 #include <string>

@@ -30,9 +30,10 @@ constexpr std::int64_t kDenseUnknowns = 1200;      // beyond, a dense Jacobian t
 
 // The initial states of some sequences; one of batch 1 is everybody's.
 EncoderState at_sequences(const EncoderState& state, const Indices& which) {
-  const Tensor index = from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())});
+  const std::int64_t count = static_cast<std::int64_t>(which.size());
   const auto at = [&](const Tensor& t) {
-    return t && t.shape()[1] > 1 ? index_select(t, 1, index) : t;
+    if (!t || t.shape()[1] == 1) return t;
+    return index_select(t, 1, from_values<std::int64_t>(which, {count}, t.device()));
   };
   return {at(state.h), at(state.c)};
 }
@@ -48,7 +49,8 @@ Encoder forward_half(const Encoder& encoder) {
   std::vector<NamedTensor> own;
   for (const NamedTensor& t : encoder.tensors())
     if (!t.name.ends_with("_reverse")) own.push_back(t);
-  return Encoder::from_tensors("encoder", own, {.prefix = "", .cell = encoder.sizes().cell});
+  const EncoderHints hints{.prefix = "", .cell = encoder.sizes().cell};
+  return Encoder::from_tensors("encoder", own, hints).on(encoder.device());
 }
 
 // ---- Sequences of one length
@@ -58,7 +60,7 @@ class Group {
   Group(const Facts& facts, const Tensor& y, const Tensor& start, const InvertOptions& options)
       : facts_(facts), y_(y), start_(start), options_(options), N_(y.shape()[0]) {
     sequences_.resize(static_cast<std::size_t>(N_));
-    rows_ = zeros({N_, facts.unknowns()}, f64);
+    rows_ = zeros({N_, facts.unknowns()}, f64, facts.device());
   }
 
   void run(const std::function<void()>& done) {
@@ -70,7 +72,9 @@ class Group {
       else
         done();
     }
+    synchronize(facts_.device());  // the streams of the jobs read what this one made
     run_jobs(open.size(), [&](std::size_t i) {
+      const StreamScope own(facts_.device());
       at_once(open[i]);
       done();
     });
@@ -224,7 +228,7 @@ class Group {
     const double distance = std::sqrt(sum(square(one - two)).item());
     if (distance < 1e-3 * (1 + amax(abs(one), {0, 1, 2}).item())) return;
     const auto outputs = [&](const Tensor& x) { return facts.of_unknowns(facts.rows_of(x)); };
-    s.other = contiguous_copy(view::select(two, 1, 0));
+    s.other = detail::on_host(view::select(two, 1, 0));
     s.other_distance = distance;
     s.other_difference = amax(abs(outputs(two) - outputs(one)), {0, 1}).item();
     s.verdict = Verdict::ambiguous;
@@ -312,7 +316,8 @@ class Inverter {
     const EncoderSizes& sizes = facts.encoder().sizes();
     found_.x = zeros({facts.T(), N_, sizes.I}, f64);
     found_.sequences.resize(static_cast<std::size_t>(N_));
-    found_.initial = facts.observation().initial;
+    const auto home = [](const Tensor& t) { return t ? detail::on_host(t) : t; };
+    found_.initial = {home(facts.observation().initial.h), home(facts.observation().initial.c)};
     if (facts.observation().initial_known) return;
     const std::int64_t runs = sizes.layers * sizes.directions();
     found_.initial.h = zeros({runs, N_, sizes.state_width()}, f64);
@@ -347,9 +352,9 @@ class Inverter {
     }
     Tensor start;
     if (options_.start) {
-      const Tensor own = index_select(cast_copy(options_.start, f64), 1,
-                                      from_values<std::int64_t>(which, {y.shape()[0]}));
-      start = slice(own, 0, 0, T);
+      const Tensor all = cast_copy(on_device(options_.start, facts_.device()), f64);
+      const Tensor index = from_values<std::int64_t>(which, {y.shape()[0]}, facts_.device());
+      start = slice(index_select(all, 1, index), 0, 0, T);
     }
     Group group(facts_of(facts_, T, which), y, start, options_);
     group.run([&] { count(); });

@@ -22,7 +22,8 @@
 //   recovered; the outputs may also be those of other weights, or noisier than stated.
 //
 // Bounds are to first order in the outputs' errors, with a factor for what first order leaves out;
-// the errors are measured (inversion/rounding.h) or stated as noise. Thread-safe; nothing is
+// the errors are measured (inversion/rounding.h) or stated as noise. Runs and sweeps are computed
+// on the encoder's device: invert(encoder.on(Device::cuda()), ...). Thread-safe; nothing is
 // recorded.
 #pragma once
 
@@ -68,6 +69,7 @@ struct SequenceInversion {
   double other_difference = 0;  // largest, of the facts
 };
 
+/// All on the CPU.
 struct Inversion {
   Tensor x;                                  // [T,N,I] float64; 0 at padding
   EncoderState initial;                      // [L*D,N,*]: as given, or found; undefined: zero
@@ -77,9 +79,9 @@ struct Inversion {
   double error_bound() const noexcept;
 };
 
-/// outputs as Facts::from_outputs takes them, any real type. Throws Error, naming what does not
-/// fit, for outputs that are not the encoder's, hold NaN, lengths beyond T, and where T is not
-/// known.
+/// outputs as Facts::from_outputs takes them, any real type and device. Throws Error, naming what
+/// does not fit, for outputs that are not the encoder's, hold NaN, lengths beyond T, and where T is
+/// not known.
 Inversion invert(const Encoder& encoder, const Tensor& outputs, const Observation& observation,
                  const InvertOptions& options = {});
 

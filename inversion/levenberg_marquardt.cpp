@@ -10,6 +10,7 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "core/view.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -22,11 +23,11 @@ constexpr std::int64_t kDirectionBytes = std::int64_t(1) << 26;  // of one sweep
 constexpr double kMostDamping = 1e16, kInfinity = std::numeric_limits<double>::infinity();
 
 // [count,B,width]: unit vectors first .. first + count - 1, the same for every row.
-Tensor unit_rows(std::int64_t first, std::int64_t count, std::int64_t B, std::int64_t width) {
-  Tensor v = zeros({count, B, width}, Dtype::float64);
-  double* values = v.mutable_data<double>();
-  for (std::int64_t k = 0; k < count; k++)
-    for (std::int64_t b = 0; b < B; b++) values[(k * B + b) * width + first + k] = 1;
+Tensor unit_rows(std::int64_t first, std::int64_t count, std::int64_t B, std::int64_t width,
+                 Device device) {
+  Tensor v = zeros({count, B, width}, Dtype::float64, device);
+  Tensor ones = view::strided(v, {count, B}, {B * width + 1, width}, first);
+  fill(ones, 1);
   return v;
 }
 
@@ -86,11 +87,12 @@ class Solver {
         options_(options),
         B_(start.shape()[0]),
         n_(start.shape()[1]),
+        device_(start.device()),
         problems_(static_cast<std::size_t>(B_)) {
     std::vector<std::int64_t> all(problems_.size());
     std::iota(all.begin(), all.end(), 0);
-    result_.x = cast_copy(start, Dtype::float64);
-    const Linearised at = residuals_(result_.x, all);
+    result_.x = cast_copy(detail::on_host(start), Dtype::float64);
+    const Linearised at = evaluate(result_.x, all);
     result_.at = {cast_copy(at.r, Dtype::float64), cast_copy(at.jacobian, Dtype::float64)};
     m_ = at.r.shape()[1];
     for (std::int64_t b = 0; b < B_; b++) begin(b);
@@ -103,10 +105,17 @@ class Solver {
       result_.residual.push_back(m_ ? std::sqrt(p.squares / static_cast<double>(m_)) : 0);
       result_.steps.push_back(p.steps);
     }
+    result_.x = on_device(result_.x, device_);
     return std::move(result_);
   }
 
  private:
+  // The way from the host's trial points to the device's functions and back.
+  Linearised evaluate(const Tensor& x, std::span<const std::int64_t> which) const {
+    const Linearised at = residuals_(on_device(x, device_), which);
+    return {detail::on_host(at.r), detail::on_host(at.jacobian)};
+  }
+
   Problem& problem(std::int64_t b) { return problems_[static_cast<std::size_t>(b)]; }
   const double* r(std::int64_t b) const { return result_.at.r.data<double>() + b * m_; }
   const double* jacobian(std::int64_t b) const {
@@ -145,7 +154,7 @@ class Solver {
       const double* from = x + active[static_cast<std::size_t>(i)] * n_;
       for (std::int64_t k = 0; k < n_; k++) rows[i * n_ + k] = from[k] + p.step(k);
     }
-    const Linearised at = residuals_(trial, active);
+    const Linearised at = evaluate(trial, active);
     const double* trial_r = at.r.data<double>();
     const double* trial_jacobian = at.jacobian.data<double>();
     double* all_x = result_.x.mutable_data<double>();
@@ -185,6 +194,7 @@ class Solver {
   const Residuals& residuals_;
   const LmOptions& options_;
   std::int64_t B_, n_, m_ = 0;
+  Device device_;
   std::vector<Problem> problems_;
   LmResult result_;
 };
@@ -193,8 +203,8 @@ class Solver {
 
 Tensor rows_at(const Tensor& x, std::span<const std::int64_t> which) {
   const NoTape none;
-  return index_select(x, 0,
-                      from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())}));
+  const std::int64_t count = static_cast<std::int64_t>(which.size());
+  return index_select(x, 0, from_values<std::int64_t>(which, {count}, x.device()));
 }
 
 Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) {
@@ -202,14 +212,14 @@ Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>
   Tape tape;
   const Tensor y = f(x);
   const std::int64_t B = x.shape()[0], n = x.shape()[1], m = y.shape()[1];
-  Tensor jacobian = empty({B, m, n}, Dtype::float64);
+  Tensor jacobian = empty({B, m, n}, Dtype::float64, x.device());
   const bool pulled = m < n;
   const std::int64_t all = pulled ? m : n, bytes = std::max<std::int64_t>(1, B * (m + n) * 8);
   const std::int64_t chunk =
       std::clamp<std::int64_t>(kDirectionBytes / bytes, 1, std::max<std::int64_t>(all, 1));
   for (std::int64_t first = 0; first < all; first += chunk) {
     const std::int64_t count = std::min(chunk, all - first);
-    const Tensor units = unit_rows(first, count, B, pulled ? m : n);
+    const Tensor units = unit_rows(first, count, B, pulled ? m : n, x.device());
     place(jacobian, pulled ? tape.pull(y, units, {x})[0] : tape.push({x}, {units}, y), first,
           pulled);
   }

@@ -8,7 +8,8 @@
 // Identity damping: each step solves min |J d + r|^2 + damping |d|^2 on the augmented matrix by QR,
 // never by normal equations, which would square the condition. Damping falls tenfold after a step
 // that lowers the residual and rises tenfold after one that does not. Problems that have ended are
-// left out of later evaluations. Source: Levenberg (1944), Marquardt (1963); Nocedal & Wright,
+// left out of later evaluations. Functions are evaluated on the device of the start; steps are
+// solved on the host. Source: Levenberg (1944), Marquardt (1963); Nocedal & Wright,
 // "Numerical Optimization" (2006), chapter 10.
 #pragma once
 
@@ -26,11 +27,11 @@ struct Linearised {
   Tensor jacobian;  // [B,m,n]: of each row's r by its own x
 };
 
-/// r and J at x [B',n], of the problems `which` [B'] of the batch. All results float64.
+/// r and J at x [B',n], of the problems `which` [B'] of the batch. All float64, on one device.
 using Residuals = std::function<Linearised(const Tensor& x, std::span<const std::int64_t> which)>;
 
 /// f's value and Jacobians at x [B,n], f being a function of rows: pushes or pulls, whichever are
-/// fewer, over one recording. f(x) [B,m]; not recorded.
+/// fewer, over one recording, on x's device. f(x) [B,m]; not recorded.
 Linearised linearise(const Tensor& x, const std::function<Tensor(const Tensor&)>& f);
 
 /// When to stop, and how carefully to step.
@@ -45,8 +46,8 @@ struct LmOptions {
 
 /// Where each problem ended.
 struct LmResult {
-  Tensor x;                         // [B,n]
-  Linearised at;                    // there
+  Tensor x;                         // [B,n], on the device of the start
+  Linearised at;                    // there; on the CPU
   std::vector<double> residual;     // root mean square of r
   std::vector<std::int64_t> steps;  // evaluations
 };

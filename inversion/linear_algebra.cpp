@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/view.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -23,7 +24,7 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 MatrixXd matrix_of(const char* op, const Tensor& a) {
   if (!a || a.rank() != 2 || a.dtype() != Dtype::float64)
     fail(op, "a matrix [m,n] of float64 is wanted" + (a ? ", not " + to_string(a.shape()) : ""));
-  const Tensor dense = contiguous_copy(a);
+  const Tensor dense = detail::on_host(a);
   const MatrixXd m = Eigen::Map<const RowMajor>(dense.data<double>(), a.shape()[0], a.shape()[1]);
   if (!m.allFinite()) fail(op, "the matrix holds NaN or infinity");
   return m;

@@ -4,7 +4,8 @@
 //   Svd s = svd(jacobian);                        // a = u diag(s) v^T
 //   Tensor x = least_squares(a, b);               // min |a x - b|
 //
-// Matrices are [m,n] float64, of any strides; results are contiguous. Nothing is recorded. All
+// Matrices are [m,n] float64, of any strides, and come to the host from any device; results are
+// contiguous and on the CPU. Nothing is recorded. All
 // throw Error for another rank or dtype, for sizes that do not fit and for values that are not
 // finite. Thread-safe. Source: Golub & Van Loan, "Matrix Computations" (4th ed.), chapters 5 and 7.
 #pragma once

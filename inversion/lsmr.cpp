@@ -6,6 +6,7 @@
 #include "core/view.h"
 #include "inversion/krylov_vectors.h"
 #include "inversion/matrix_free.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -128,7 +129,7 @@ LsmrResult lsmr(const LinearMap& a, const Tensor& b, const LsmrOptions& options)
     fail("lsmr", "right sides [K," + std::to_string(a.m) + "] of float64 are wanted" +
                      (b ? ", not " + to_string(b.shape()) : ""));
   const NoTape none;
-  const Tensor dense = contiguous_copy(b);
+  const Tensor dense = detail::on_host(b);
   const std::int64_t K = b.shape()[0];
   const std::int64_t most = options.iterations > 0
                                 ? options.iterations

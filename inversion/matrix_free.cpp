@@ -11,6 +11,7 @@
 #include "core/view.h"
 #include "inversion/krylov_vectors.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 #include "inversion/stop.h"
 
 namespace unroll {
@@ -173,9 +174,10 @@ class MatrixFree {
 
   Tensor solve(const LinearMap& a) const {
     const double part = std::sqrt(squares_ / first_);
-    return lsmr(a, residual_,
-                {.damping = std::sqrt(damping_), .tolerance = std::clamp(1e-2 * part, 1e-14, 1e-3)})
-        .x;
+    const LsmrResult step =
+        lsmr(a, residual_,
+             {.damping = std::sqrt(damping_), .tolerance = std::clamp(1e-2 * part, 1e-14, 1e-3)});
+    return on_device(step.x, facts_.device());
   }
 
   const Facts& facts_;
@@ -202,7 +204,7 @@ class Sampler {
     const std::int64_t K = samples, few = std::min(kFewDirections, K);
     Tensor v = random_.normal({few, a_.n}, 0, 1, f64);
     Tensors sides = {random_.normal({K, a_.m}, 0, 1, f64), a_.apply(v)};
-    if (residual) sides.push_back(residual);
+    if (residual) sides.push_back(detail::on_host(residual));
     const Tensor x = solve(cat(sides, 0));
     if (residual) out_.correction = contiguous_copy(view::select(x, 0, K + few));
     Tensor w = v - view::slice(x, 0, K, K + few);
@@ -256,7 +258,7 @@ class Sampler {
 }  // namespace
 
 LinearMap map_of(const Tensor& a) {
-  const Tensor dense = contiguous_copy(a);
+  const Tensor dense = detail::on_host(a);
   return {dense.shape()[0], dense.shape()[1],
           [dense](const Tensor& v) { return matmul(v, view::transpose(dense, 0, 1)); },
           [dense](const Tensor& u) { return matmul(u, dense); }};
@@ -271,18 +273,16 @@ JacobianAt::JacobianAt(const Facts& facts, const Tensor& row) : row_(row) {
 
 LinearMap JacobianAt::map() {
   const std::int64_t m = y_.shape()[1], n = row_.shape()[1];
-  const auto directions = [](const Tensor& x, std::int64_t width) {
-    return view::reshape(contiguous_copy(x), {x.shape()[0], 1, width});
+  const auto directions = [device = row_.device()](const Tensor& x, std::int64_t width) {
+    return on_device(view::reshape(contiguous_copy(x), {x.shape()[0], 1, width}), device);
   };
-  return {m, n,
-          [=, this](const Tensor& v) {
-            const Tensor out = tape_.push({row_}, {directions(v, n)}, y_);
-            return view::reshape(contiguous_copy(out), {v.shape()[0], m});
-          },
-          [=, this](const Tensor& u) {
-            const Tensor out = tape_.pull(y_, directions(u, m), {row_})[0];
-            return view::reshape(contiguous_copy(out), {u.shape()[0], n});
-          }};
+  const auto rows = [](const Tensor& x, std::int64_t width) {
+    return view::reshape(detail::on_host(x), {x.shape()[0], width});
+  };
+  return {
+      m, n,
+      [=, this](const Tensor& v) { return rows(tape_.push({row_}, {directions(v, n)}, y_), m); },
+      [=, this](const Tensor& u) { return rows(tape_.pull(y_, directions(u, m), {row_})[0], n); }};
 }
 
 ExtremeValues extreme_singular_values(const LinearMap& a, std::int64_t steps, std::uint64_t seed) {
@@ -309,6 +309,8 @@ MatrixFreeResult levenberg_marquardt_matrix_free(const Facts& facts, const Tenso
   if (!start || !(start.shape() == Shape{1, facts.unknowns()}))
     fail("levenberg_marquardt_matrix_free",
          "one row of unknowns [1," + std::to_string(facts.unknowns()) + "] is wanted");
+  for (const Tensor& own : {y, start})
+    facts.require_here("levenberg_marquardt_matrix_free", "a row", own);
   const NoTape none;
   return MatrixFree(facts, y, options).run(start);
 }

@@ -5,7 +5,8 @@
 //   ExtremeValues ends = extreme_singular_values(at.map());
 //
 // A product costs about what one run of the encoder costs, and K of them share a sweep. Vectors are
-// float64 rows. All is deterministic and does not depend on the number of threads. Sources: Fong &
+// float64 rows, on the host, where Krylov spaces grow; the products of JacobianAt are those of the
+// facts' device. All is deterministic and does not depend on the number of threads. Sources: Fong &
 // Saunders, "LSMR: an iterative algorithm for sparse least-squares problems", SIAM J. Sci. Comput.
 // 33 (2011); Golub & Kahan (1965); Golub & Van Loan, "Matrix Computations" (4th ed.), chapter 10.
 #pragma once
@@ -19,7 +20,7 @@
 
 namespace UNROLL_API unroll {
 
-/// A of m rows and n columns, as products.
+/// A of m rows and n columns, as products. Takes and gives rows on the CPU.
 struct LinearMap {
   std::int64_t m = 0, n = 0;
   std::function<Tensor(const Tensor& v)> apply;       // [K,n] -> [K,m]
@@ -37,7 +38,7 @@ class JacobianAt {
   JacobianAt(const JacobianAt&) = delete;
   JacobianAt& operator=(const JacobianAt&) = delete;
 
-  const Tensor& facts() const noexcept { return y_; }  // [1,m]
+  const Tensor& facts() const noexcept { return y_; }  // [1,m], on the facts' device
   /// Refers to this object.
   LinearMap map();
 
@@ -91,14 +92,15 @@ struct MatrixFreeOptions {
 };
 
 struct MatrixFreeResult {
-  Tensor row;           // [1,n]
+  Tensor row;           // [1,n], on the facts' device
   double residual = 0;  // root mean square there; infinite where the start's is not finite
   std::int64_t steps = 0;
 };
 
 /// min |F(x) - y|^2 from start [1,n], y [1,m]: Levenberg-Marquardt as
 /// inversion/levenberg_marquardt.h has it, each step by lsmr to a tolerance that falls with the
-/// residual (inexact Newton: Dembo, Eisenstat & Steihaug 1982). Throws Error for other shapes.
+/// residual (inexact Newton: Dembo, Eisenstat & Steihaug 1982). Throws Error for other shapes, and
+/// another device than the facts'.
 MatrixFreeResult levenberg_marquardt_matrix_free(const Facts& facts, const Tensor& y,
                                                  const Tensor& start,
                                                  const MatrixFreeOptions& options = {});

@@ -1,4 +1,4 @@
-// Sizes of tensors as numbers. Private to inversion/.
+// Tensors as the host reads them, and their sizes. Private to inversion/.
 #pragma once
 
 #include <cmath>
@@ -7,6 +7,9 @@
 #include "core/view.h"
 
 namespace unroll::detail {
+
+/// The way to the host: x on the CPU, row-major.
+inline Tensor on_host(const Tensor& x) { return contiguous_copy(on_device(x, Device::cpu())); }
 
 /// The largest modulus; 0 of nothing.
 inline double largest(const Tensor& x) {

@@ -7,6 +7,7 @@
 #include "autograd/ops.h"
 #include "core/view.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -52,17 +53,18 @@ void require_finite(const char* what, const Tensor& x) {
            std::string(what) + " hold NaN or infinity at place " + std::to_string(i));
 }
 
-// A known state at the start as float64, or undefined.
-Tensor checked_state(const std::string& what, const EncoderSizes& s, const Tensor& state,
+// A known state at the start as float64 on the encoder's device, or undefined.
+Tensor checked_state(const std::string& what, const Encoder& encoder, const Tensor& state,
                      std::int64_t width) {
   if (!state) return state;
+  const EncoderSizes& s = encoder.sizes();
   const std::int64_t runs = s.layers * s.directions();
   if (state.rank() != 3 || state.shape()[0] != runs || state.shape()[2] != width)
     fail("observation", what + " is " + to_string(state.shape()) + " but must be [" +
                             std::to_string(runs) + ",N," + std::to_string(width) + "]");
-  const Tensor wide = cast_copy(state, Dtype::float64);
+  const Tensor wide = cast_copy(detail::on_host(state), Dtype::float64);
   require_finite((what + "'s numbers").c_str(), wide);
-  return wide;
+  return on_device(wide, encoder.device());
 }
 
 }  // namespace
@@ -99,8 +101,8 @@ Facts::Facts(const Encoder& encoder, const Observation& observation, std::int64_
     fail("observation", "final-cell asks for a cell state, which only an LSTM has: use final");
   if (observation.initial.c && !s.has_cell_state())
     fail("observation", "c_0 is an LSTM's, and this is a " + encoder.describe());
-  observation_.initial = {checked_state("h_0", s, observation.initial.h, s.state_width()),
-                          checked_state("c_0", s, observation.initial.c, s.H)};
+  observation_.initial = {checked_state("h_0", encoder, observation.initial.h, s.state_width()),
+                          checked_state("c_0", encoder, observation.initial.c, s.H)};
   independent_width_ = plain_width(s, observation.outputs);
   if (!observation.readout) return;
   const Tensor& C = observation.readout;
@@ -108,9 +110,10 @@ Facts::Facts(const Encoder& encoder, const Observation& observation, std::int64_
   if (C.rank() != 2 || C.shape()[1] != width || C.shape()[0] < 1)
     fail("observation", "the readout is " + to_string(C.shape()) + " but must be [M," +
                             std::to_string(width) + "]");
-  observation_.readout = cast_copy(C, Dtype::float64);
-  require_finite("the readout's numbers", observation_.readout);
-  independent_width_ = numerical_rank(singular_values(observation_.readout), C.shape()[0], width);
+  const Tensor wide = cast_copy(detail::on_host(C), Dtype::float64);
+  require_finite("the readout's numbers", wide);
+  independent_width_ = numerical_rank(singular_values(wide), C.shape()[0], width);
+  observation_.readout = on_device(wide, device());
 }
 
 std::int64_t Facts::steps_seen() const noexcept {
@@ -152,7 +155,16 @@ Tensor Facts::seen_of(const EncoderOut& out) const {
   return {};
 }
 
+void Facts::require_here(const char* op, const std::string& what, const Tensor& t) const {
+  if (!(t.device() == device()))
+    fail(op, what + " is on " + unroll::name(t.device()) + " but the encoder is on " +
+                 unroll::name(device()) +
+                 ": take it from Facts::rows_of or from_outputs, or move one by on_device or "
+                 "Encoder::on");
+}
+
 Tensor Facts::operator()(const Tensor& x, const EncoderState& initial) const {
+  require_here("Facts", "the input", x);
   Tensor seen = seen_of(encoder_(x, initial));
   if (observation_.readout) seen = linear(seen, observation_.readout);
   return reshape(seen, {x.shape()[1], count()});
@@ -189,11 +201,11 @@ Tensor Facts::of_unknowns(const Tensor& rows) const {
 Tensor Facts::rows_of(const Tensor& x, const EncoderState& initial) const {
   const EncoderSizes& s = encoder_.sizes();
   const std::int64_t N = x.shape()[1];
-  const Tensor inputs = reshape(transpose(x, 0, 1), {N, T_ * s.I});
+  const Tensor inputs = reshape(transpose(to(x, device()), 0, 1), {N, T_ * s.I});
   if (observation_.initial_known) return inputs;
   const auto part = [&](const Tensor& state, std::int64_t width) {
-    return state ? side_by_side(state)
-                 : zeros({N, s.layers * s.directions() * width}, Dtype::float64);
+    return state ? side_by_side(to(state, device()))
+                 : zeros({N, s.layers * s.directions() * width}, Dtype::float64, device());
   };
   const Tensor h = part(initial.h, s.state_width());
   return s.has_cell_state() ? cat({inputs, h, part(initial.c, s.H)}, 1) : cat({inputs, h}, 1);
@@ -211,10 +223,10 @@ Tensor Facts::from_outputs(const Tensor& outputs) const {
   if (outputs.rank() != batched && outputs.rank() != batched - 1) refuse();
   Tensor y = outputs.rank() == batched ? outputs : view::unsqueeze(outputs, sequence ? 1 : 0);
   if (y.shape()[batched - 1] != width() || (sequence && y.shape()[0] != steps_seen())) refuse();
-  y = cast_copy(y, Dtype::float64);
+  y = cast_copy(detail::on_host(y), Dtype::float64);
   require_finite("the outputs", y);
   if (sequence) y = contiguous_copy(view::transpose(y, 0, 1));
-  return view::reshape(y, {y.shape()[0], count()});
+  return on_device(view::reshape(y, {y.shape()[0], count()}), device());
 }
 
 std::int64_t steps_of_outputs(const Tensor& outputs, const Observation& observation) {

@@ -6,6 +6,12 @@
 //
 // A fact is one number of the outputs. Facts are differentiable: one recording gives J v and u^T J.
 // Plain values; calls are thread-safe.
+//
+// The encoder's device is that of the whole laboratory: rows of unknowns and of facts lie there,
+// and there runs and sweeps are computed, as `Facts(encoder.on(Device::cuda()), seen, T)` says.
+// What users give, outputs, inputs, states, readouts and priors, may be anywhere and is moved.
+// Dense decompositions and Krylov vectors are the host's. Bounds, gains, spectra, and all that
+// invert() and identify() return, are on the CPU.
 #pragma once
 
 #include <string>
@@ -51,6 +57,7 @@ class Facts {
   const Encoder& encoder() const noexcept { return encoder_; }
   const Observation& observation() const noexcept { return observation_; }
   std::int64_t T() const noexcept { return T_; }
+  Device device() const noexcept { return encoder_.device(); }            // of rows and facts
   std::int64_t steps_seen() const noexcept;                               // 1 for a final state
   std::int64_t width() const noexcept;                                    // numbers seen at a step
   std::int64_t count() const noexcept { return steps_seen() * width(); }  // m
@@ -61,7 +68,8 @@ class Facts {
   /// n: T*I, and the initial state's numbers where it is not known.
   std::int64_t unknowns() const noexcept;
 
-  /// x [T,N,I] and the state it starts from -> [N,m], steps then numbers.
+  /// x [T,N,I] and the state it starts from -> [N,m], steps then numbers. Throws Error for an x on
+  /// another device.
   Tensor operator()(const Tensor& x, const EncoderState& initial) const;
   /// The same from one row of unknowns for each sequence, [N,n]: x [T*I] by steps, then h_0 and c_0
   /// where they are sought. A known initial state of batch 1 serves every row.
@@ -69,11 +77,16 @@ class Facts {
   /// Parts of such rows.
   Tensor input_of(const Tensor& rows) const;        // [T,N,I]
   EncoderState state_of(const Tensor& rows) const;  // as the encoder takes it
+  /// Rows of inputs and states, which may be on any device.
   Tensor rows_of(const Tensor& x, const EncoderState& initial = {}) const;
 
-  /// y as files hold it, [T,N,width], [T/k,N,width], [N,width], or for one sequence without N, ->
-  /// [N,m] float64. Throws Error, naming what does not fit, and where a value is not finite.
+  /// y as files hold it, [T,N,width], [T/k,N,width], [N,width], or for one sequence without N, on
+  /// any device -> [N,m] float64. Throws Error, naming what does not fit, and where a value is not
+  /// finite.
   Tensor from_outputs(const Tensor& outputs) const;
+
+  /// Throws Error, naming `op` and `what`, unless t lies on device().
+  void require_here(const char* op, const std::string& what, const Tensor& t) const;
 
  private:
   Tensor seen_of(const EncoderOut& out) const;

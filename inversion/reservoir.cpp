@@ -7,6 +7,7 @@
 #include "autograd/tape.h"
 #include "core/view.h"
 #include "inversion/linear_algebra.h"
+#include "inversion/numbers.h"
 #include "models/init.h"
 
 namespace unroll {
@@ -97,7 +98,7 @@ LinearNetwork linear_network(const Encoder& encoder) {
     fail("linear_network", "one linear layer of one direction with one input is wanted, not " +
                                encoder.describe() + "; sample the memory of other networks");
   const RecurrentWeights& weights = encoder.weights()[0];
-  return {contiguous_copy(weights.w_hh), contiguous_copy(view::squeeze(weights.w_ih, 1))};
+  return {detail::on_host(weights.w_hh), detail::on_host(view::squeeze(weights.w_ih, 1))};
 }
 
 }  // namespace unroll

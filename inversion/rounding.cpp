@@ -5,6 +5,7 @@
 
 #include "autograd/ops.h"
 #include "autograd/tape.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -13,7 +14,7 @@ constexpr int kRuns = 3;
 
 // [N]
 Tensor row_largest(const Tensor& y) {
-  return y.shape()[1] ? amax(abs(y), {1}) : zeros({y.shape()[0]}, Dtype::float64);
+  return y.shape()[1] ? amax(abs(y), {1}) : zeros({y.shape()[0]}, Dtype::float64, y.device());
 }
 
 }  // namespace
@@ -40,7 +41,7 @@ Tensor fact_error(const Facts& facts, const Tensor& rows) {
     const Facts other(facts.encoder().perturbed(computed, random), seen, facts.T());
     rounding = maximum(rounding, row_largest(other.of_unknowns(rows) - y));
   }
-  return sqrt(square(rounding) + seen.noise * seen.noise);
+  return detail::on_host(sqrt(square(rounding) + seen.noise * seen.noise));
 }
 
 }  // namespace unroll

@@ -12,9 +12,9 @@ namespace UNROLL_API unroll {
 /// type that is no real.
 double unit_roundoff(Dtype dtype);
 
-/// [N] float64, of rows [N,n] of unknowns. Rounding: the largest change of a fact when every weight
-/// is off by one unit of the type in which the run was computed (float32 for half types), up or
-/// down at random, and the unit of the type in which it was kept. Not recorded.
+/// [N] float64 on the CPU, of rows [N,n] of unknowns. Rounding: the largest change of a fact when
+/// every weight is off by one unit of the type in which the run was computed (float32 for half
+/// types), up or down at random, and the unit of the type in which it was kept. Not recorded.
 Tensor fact_error(const Facts& facts, const Tensor& rows);
 
 }  // namespace unroll

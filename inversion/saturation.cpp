@@ -7,6 +7,7 @@
 #include "autograd/tape.h"
 #include "core/view.h"
 #include "inversion/identifiability.h"
+#include "inversion/numbers.h"
 
 namespace unroll {
 namespace {
@@ -22,7 +23,8 @@ Encoder single(const Encoder& encoder, std::size_t run) {
                                       {"bias_ih_l0", w.b_ih ? w.b_ih : zero},
                                       {"bias_hh_l0", w.b_hh ? w.b_hh : zero}};
   if (w.w_hr) tensors.push_back({"weight_hr_l0", w.w_hr});
-  return Encoder::from_tensors("encoder", tensors, {.prefix = "", .cell = encoder.sizes().cell});
+  const EncoderHints hints{.prefix = "", .cell = encoder.sizes().cell};
+  return Encoder::from_tensors("encoder", tensors, hints).on(encoder.device());
 }
 
 // Of a run over u [T,N,*]: outputs [T,N,P], and the states before each step as one batch [1,T*N,*].
@@ -34,8 +36,8 @@ struct States {
 States run(const Encoder& one, const Tensor& u, EncoderState state) {
   const EncoderSizes& s = one.sizes();
   const std::int64_t N = u.shape()[1];
-  if (!state.h) state.h = zeros({1, N, s.state_width()}, f64);
-  if (!state.c && s.has_cell_state()) state.c = zeros({1, N, s.H}, f64);
+  if (!state.h) state.h = zeros({1, N, s.state_width()}, f64, u.device());
+  if (!state.c && s.has_cell_state()) state.c = zeros({1, N, s.H}, f64, u.device());
   Tensors y, h, c;
   for (std::int64_t t = 0; t < u.shape()[0]; t++) {
     h.push_back(state.h);
@@ -47,7 +49,7 @@ States run(const Encoder& one, const Tensor& u, EncoderState state) {
   return {cat(y, 0), {cat(h, 1), c.empty() ? Tensor() : cat(c, 1)}};
 }
 
-// [T]: share of saturated units at each step, over the batch.
+// [T] on the CPU: share of saturated units at each step, over the batch.
 Tensor shares(const Encoder& one, const Tensor& u, const EncoderState& before, double threshold) {
   const std::int64_t T = u.shape()[0], N = u.shape()[1], H = one.sizes().H;
   const Tensor& bias = one.weights()[0].b_ih;
@@ -59,9 +61,10 @@ Tensor shares(const Encoder& one, const Tensor& u, const EncoderState& before, d
   const EncoderOut out = one(view::reshape(contiguous_copy(u), {1, T * N, u.shape()[2]}), before);
   // Of its own unit alone: a bias moves no other within a step.
   const Tensor& unit = one.sizes().projection ? out.last.c : out.last.h;
-  const Tensor slopes = contiguous_copy(tape.push({bias}, {directions}, unit));  // [gates,1,T*N,H]
+  const Tensor along = on_device(directions, u.device());
+  const Tensor slopes = contiguous_copy(tape.push({bias}, {along}, unit));  // [gates,1,T*N,H]
   const NoTape none;
-  const Tensor most = contiguous_copy(amax(abs(slopes), {0, 1}));
+  const Tensor most = detail::on_host(amax(abs(slopes), {0, 1}));
   const double* slope = most.data<double>();
   Tensor share = zeros({T}, f64);
   double* counts = share.mutable_data<double>();
@@ -85,7 +88,7 @@ Tensor saturation_map(const Facts& facts, const Tensor& x, double threshold) {
   const Encoder& encoder = facts.encoder();
   const EncoderState& start = facts.observation().initial;
   const std::int64_t D = encoder.sizes().directions(), N = x.shape()[1];
-  Tensor u = x;
+  Tensor u = on_device(x, facts.device());
   Tensors columns;
   for (std::int64_t layer = 0; layer < encoder.sizes().layers; layer++) {
     Tensors outputs;

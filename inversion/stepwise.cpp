@@ -9,6 +9,7 @@
 #include "autograd/tape.h"
 #include "core/view.h"
 #include "inversion/closed_form.h"
+#include "inversion/numbers.h"
 #include "inversion/stepwise_block.h"
 #include "inversion/stop.h"
 
@@ -23,7 +24,7 @@ constexpr std::int64_t kDeepest = 1000;  // blocks that a search for other roots
 constexpr Dtype f64 = Dtype::float64;
 
 Tensor repeated(const Tensor& x, std::int64_t count) {
-  return index_select(x, 0, zeros({count}, Dtype::int64));
+  return index_select(x, 0, zeros({count}, Dtype::int64, x.device()));
 }
 
 // Sequence b alone, `count` times.
@@ -43,7 +44,7 @@ class Search {
         block_(facts.encoder(), k_, facts.observation().readout),
         random_(options.seed, 31) {
     for (std::int64_t n = 0; n < N_; n++) enough_.push_back(enough(n));
-    found_.x = zeros({facts.T(), N_, facts.encoder().sizes().I}, f64);
+    found_.x = zeros({facts.T(), N_, facts.encoder().sizes().I}, f64, facts.device());
     found_.residual = zeros({blocks_, N_}, f64);
     found_.gain = zeros({blocks_, N_}, f64);
     found_.rank = zeros({blocks_, N_}, Dtype::int64);
@@ -55,6 +56,7 @@ class Search {
     for (std::int64_t n = 0; n < N_; n++)
       if (options_.go_back && failed(n) >= 0) go_back(n);
     estimate();
+    found_.x = detail::on_host(found_.x);
     return std::move(found_);
   }
 
@@ -72,9 +74,13 @@ class Search {
     return view::select(view::reshape(y_, {N_, blocks_, facts_.width()}), 1, t);
   }
 
+  Tensor zero_rows(std::int64_t count, std::int64_t width) const {
+    return zeros({count, width}, f64, facts_.device());
+  }
+
   EncoderState start() const {
-    EncoderState known = facts_.state_of(empty({N_, facts_.unknowns()}, f64));
-    const EncoderState zero = detail::zero_state(facts_.encoder().sizes(), N_);
+    EncoderState known = facts_.state_of(zero_rows(N_, facts_.unknowns()));
+    const EncoderState zero = detail::zero_state(facts_.encoder(), N_);
     return {known.h ? known.h : zero.h, known.c ? known.c : zero.c};
   }
 
@@ -93,7 +99,7 @@ class Search {
     for (std::int64_t t = 0; t < blocks_; t++) {
       detail::stop_if(options_.stop);
       const Tensor wanted = contiguous_copy(seen(t));
-      Tensor x = closed ? rows(t) : zeros({N_, block_.unknowns()}, f64);
+      Tensor x = closed ? rows(t) : zero_rows(N_, block_.unknowns());
       std::vector<double> residual;
       if (closed)
         residual = to_vector<double>(block_.residual(x, wanted, state));
@@ -140,7 +146,8 @@ class Search {
 
   Tensor random_start(std::int64_t count) {
     const double scales[] = {1, 2, 0.5, 4};
-    return random_.normal({count, block_.unknowns()}, 0, scales[next_scale_++ % 4], f64);
+    return random_.normal({count, block_.unknowns()}, 0, scales[next_scale_++ % 4], f64,
+                          facts_.device());
   }
 
   // ---- Other roots of earlier blocks, for one sequence: depth first.
@@ -148,7 +155,8 @@ class Search {
   // Distinct roots [1,k*I] of a block, those from zero first.
   std::vector<Tensor> roots(std::int64_t n, std::int64_t t, const EncoderState& state) {
     const std::int64_t count = options_.restarts + 1;
-    Tensor starts = cat({zeros({1, block_.unknowns()}, f64), random_start(options_.restarts)}, 0);
+    const Tensor starts =
+        cat({zero_rows(1, block_.unknowns()), random_start(options_.restarts)}, 0);
     const Tensor wanted = repeated(view::slice(seen(t), 0, n, n + 1), count);
     const LmResult result = block_.solve(starts, wanted, repeated(state, 0, count));
     std::vector<Tensor> distinct;
@@ -212,19 +220,19 @@ class Search {
   // ---- How errors pass through what was found
 
   void estimate() {
-    const EncoderSizes& sizes = facts_.encoder().sizes();
     EncoderState state = start();
-    const EncoderState none = detail::zero_state(sizes, N_);
+    const EncoderState none = detail::zero_state(facts_.encoder(), N_);
     const auto samples = [](const Tensor& zero) {
       Shape shape = zero.shape();
       shape.insert(0, kSamples);
-      return zeros(shape, f64);
+      return zeros(shape, f64, zero.device());
     };
     EncoderState error{samples(none.h), none.c ? samples(none.c) : Tensor()};
     Random random(7, 32);
     for (std::int64_t t = 0; t < blocks_; t++) {
       const Tensor at = rows(t), wanted = contiguous_copy(seen(t));
-      const Tensor seen_error = random.normal({kSamples, N_, facts_.width()}, 0, 1, f64);
+      const Tensor seen_error =
+          random.normal({kSamples, N_, facts_.width()}, 0, 1, f64, facts_.device());
       const Block::Errors errors = block_.propagate(at, state, said(wanted), seen_error, error);
       Tensor gain = view::select(found_.gain, 0, t), rank = view::select(found_.rank, 0, t);
       copy_into(gain, amax(abs(errors.x), {0, 2}));
@@ -237,7 +245,7 @@ class Search {
   // A relu unit that is off says nothing but an inequality, whatever rounding makes of its kink.
   Tensor said(const Tensor& wanted) const {
     if (facts_.encoder().sizes().cell != Cell::relu || !detail::is_closed_form(facts_)) return {};
-    return to(gt(wanted, full(wanted.shape(), detail::off_level(facts_), f64)), f64);
+    return to(gt(wanted, scalar(detail::off_level(facts_), f64, facts_.device())), f64);
   }
 
   const Facts& facts_;
@@ -270,6 +278,7 @@ Stepwise invert_stepwise(const Facts& facts, const Tensor& y, const StepwiseOpti
   if (y.rank() != 2 || y.shape()[1] != facts.count())
     fail("invert_stepwise", "outputs are " + to_string(y.shape()) + " but [N," +
                                 std::to_string(facts.count()) + "] are wanted");
+  facts.require_here("invert_stepwise", "the outputs' facts", y);
   const NoTape none;
   return Search(facts, y, options).run();
 }

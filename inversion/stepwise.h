@@ -35,7 +35,7 @@ struct StepwiseOptions {
   const std::atomic<bool>* stop = nullptr;  // true: ends with Error
 };
 
-/// The input that was found, and how much of it is certain.
+/// The input that was found, and how much of it is certain; all on the CPU.
 struct Stepwise {
   Tensor x;         // [T,N,I]; after a block without a root, of the closest found
   Tensor residual;  // [blocks,N]: root mean square
@@ -45,7 +45,8 @@ struct Stepwise {
   std::vector<std::int64_t> failed;  // [N]: first block for which no start found a root, or -1
 };
 
-/// y [N,m] as Facts gives them. Throws Error unless is_stepwise(facts) and y has that shape.
+/// y [N,m] as Facts gives them. Throws Error unless is_stepwise(facts) and y has that shape and
+/// lies on the facts' device.
 Stepwise invert_stepwise(const Facts& facts, const Tensor& y, const StepwiseOptions& options = {});
 
 }  // namespace unroll

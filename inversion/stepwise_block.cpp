@@ -2,11 +2,11 @@
 
 #include <Eigen/QR>
 #include <cmath>
-#include <cstring>
 
 #include "autograd/ops.h"
 #include "autograd/tape.h"
 #include "core/view.h"
+#include "inversion/numbers.h"
 
 namespace unroll::detail {
 namespace {
@@ -14,12 +14,14 @@ namespace {
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Eigen::MatrixXd;
 
-// Rows K, columns B, and what one sequence has: x_error[:,b] = J_b^+ right[:,b] for each b.
-void solve_errors(const Tensor& jacobian /*[n,B,m]*/, const Tensor& right /*[K,B,m]*/,
-                  Tensor& x_error /*[K,B,n]*/, std::vector<std::int64_t>& rank) {
+// Rows K, columns B, and what one sequence has: x_error[:,b] = J_b^+ right[:,b] for each b, on the
+// host. x_error [K,B,n] comes back where the Jacobian lies.
+Tensor solve_errors(const Tensor& jacobian /*[n,B,m]*/, const Tensor& right /*[K,B,m]*/,
+                    std::vector<std::int64_t>& rank) {
   const std::int64_t n = jacobian.shape()[0], B = jacobian.shape()[1], m = jacobian.shape()[2];
   const std::int64_t K = right.shape()[0];
-  const Tensor J = contiguous_copy(jacobian), r = contiguous_copy(right);
+  const Tensor J = on_host(jacobian), r = on_host(right);
+  Tensor x_error = empty({K, B, n}, Dtype::float64);
   const double *from = J.data<double>(), *wanted = r.data<double>();
   double* to = x_error.mutable_data<double>();
   rank.assign(static_cast<std::size_t>(B), 0);
@@ -33,6 +35,7 @@ void solve_errors(const Tensor& jacobian /*[n,B,m]*/, const Tensor& right /*[K,B
     Eigen::Map<MatrixXd, 0, Eigen::OuterStride<>>(to + b * n, n, K, Eigen::OuterStride<>(B * n)) =
         qr.solve(rows);
   }
+  return on_device(x_error, jacobian.device());
 }
 
 // [n,B,n] unit directions before K more that are zero, or the other way round.
@@ -40,8 +43,8 @@ Tensor padded(const Tensor& v, std::int64_t before, std::int64_t behind) {
   return pad(v, {{0, before, behind}});
 }
 
-Tensor unit_directions(std::int64_t n, std::int64_t B) {
-  return contiguous_copy(expand(unsqueeze(eye(n, Dtype::float64), 1), {n, B, n}));
+Tensor unit_directions(std::int64_t n, std::int64_t B, Device device) {
+  return contiguous_copy(expand(unsqueeze(eye(n, Dtype::float64, device), 1), {n, B, n}));
 }
 
 }  // namespace
@@ -92,13 +95,13 @@ Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state, co
   const Out out = run(rows, state);
   const bool cells = encoder_.sizes().has_cell_state();
   Tensors from{rows, state.h};
-  Tensors along{padded(unit_directions(n, B), 0, K), padded(state_error.h, n, 0)};
+  Tensors along{padded(unit_directions(n, B, rows.device()), 0, K), padded(state_error.h, n, 0)};
   if (cells) from.push_back(state.c), along.push_back(padded(state_error.c, n, 0));
   const Tensor swept = tape.push(from, along, out.seen);
   const auto said = [&](const Tensor& facts) { return on ? facts * on : facts; };
-  Errors errors{empty({K, B, n}, Dtype::float64), {}, {}};
-  solve_errors(said(slice(swept, 0, 0, n)), said(seen_error - slice(swept, 0, n, n + K)), errors.x,
-               errors.rank);
+  Errors errors;
+  errors.x = solve_errors(said(slice(swept, 0, 0, n)), said(seen_error - slice(swept, 0, n, n + K)),
+                          errors.rank);
   if (sees_state()) errors.state.h = unsqueeze(seen_error, 1);
   if (sees_state() && !cells) return errors;
   along = {errors.x, state_error.h};
@@ -108,25 +111,28 @@ Block::Errors Block::propagate(const Tensor& rows, const EncoderState& state, co
   return errors;
 }
 
-EncoderState zero_state(const EncoderSizes& s, std::int64_t B) {
+EncoderState zero_state(const Encoder& encoder, std::int64_t B) {
+  const EncoderSizes& s = encoder.sizes();
   const std::int64_t runs = s.layers * s.directions();
-  return {zeros({runs, B, s.state_width()}, Dtype::float64),
-          s.has_cell_state() ? zeros({runs, B, s.H}, Dtype::float64) : Tensor()};
+  const auto zero = [&](std::int64_t width) {
+    return zeros({runs, B, width}, Dtype::float64, encoder.device());
+  };
+  return {zero(s.state_width()), s.has_cell_state() ? zero(s.H) : Tensor()};
 }
 
 EncoderState state_at(const EncoderState& state, std::span<const std::int64_t> which) {
-  const Tensor index = from_values<std::int64_t>(which, {static_cast<std::int64_t>(which.size())});
+  const std::int64_t count = static_cast<std::int64_t>(which.size());
+  const Tensor index = from_values<std::int64_t>(which, {count}, state.h.device());
   const auto at = [&](const Tensor& t) { return t ? index_select(t, 1, index) : t; };
   return {at(state.h), at(state.c)};
 }
 
 void put_rows(Tensor& to, std::span<const std::int64_t> which, const Tensor& rows) {
-  const Tensor dense = contiguous_copy(rows);
-  const std::int64_t width = to.numel() / to.shape()[0];
-  double* all = to.mutable_data<double>();
-  for (std::size_t i = 0; i < which.size(); i++)
-    std::memcpy(all + which[i] * width, dense.data<double>() + static_cast<std::int64_t>(i) * width,
-                sizeof(double) * static_cast<std::size_t>(width));
+  for (std::size_t i = 0; i < which.size(); i++) {
+    const std::int64_t own = static_cast<std::int64_t>(i);
+    Tensor row = view::slice(to, 0, which[i], which[i] + 1);
+    copy_into(row, view::slice(rows, 0, own, own + 1));
+  }
 }
 
 }  // namespace unroll::detail

@@ -53,8 +53,8 @@ class Block {
   Tensor readout_;
 };
 
-/// Zeros of B sequences.
-EncoderState zero_state(const EncoderSizes& sizes, std::int64_t B);
+/// Zeros of B sequences, on the encoder's device.
+EncoderState zero_state(const Encoder& encoder, std::int64_t B);
 /// Of states [L*D,N,*], the sequences `which`.
 EncoderState state_at(const EncoderState& state, std::span<const std::int64_t> which);
 /// Writes the rows, or the sequences of a state, `which` of `to`.

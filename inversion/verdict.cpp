@@ -90,7 +90,7 @@ class Judge {
     Tensor row = root;
     if (!agrees(facts_, out_.row, row)) return;
     const std::int64_t T = facts_.T(), I = facts_.encoder().sizes().I;
-    s.other = contiguous_copy(view::reshape(contiguous_copy(facts_.input_of(row)), {T, I}));
+    s.other = view::reshape(on_host(facts_.input_of(row)), {T, I});
     s.other_distance = std::sqrt(sum(square(row - out_.row)).item());
     s.other_difference = largest(facts_.of_unknowns(row) - facts_.of_unknowns(out_.row));
   }
@@ -102,8 +102,8 @@ class Judge {
     s.rank = local.rank;
     s.condition = local.condition;
     // What is left of the least-squares step, and what errors of the facts may do.
-    const Tensor left = abs(view::reshape(matmul(local.pseudo_inverse, transpose(residual, 0, 1)),
-                                          {facts_.unknowns()}));
+    const Tensor off = transpose(on_host(residual), 0, 1);
+    const Tensor left = abs(view::reshape(matmul(local.pseudo_inverse, off), {facts_.unknowns()}));
     const double factor = s.fact_error * dense_safety(facts_);
     const Tensor bound = local.gain * factor + left * 2.0;
     const std::int64_t T = facts_.T(), I = facts_.encoder().sizes().I;
@@ -191,7 +191,7 @@ class Judge {
   bool is_deficient_elsewhere() const {
     Random random(options_.seed, 51);
     for (int i = 0; i < 3; i++) {
-      const Tensor row = random.normal({1, facts_.unknowns()}, 0, 0.3, f64);
+      const Tensor row = random.normal({1, facts_.unknowns()}, 0, 0.3, f64, facts_.device());
       if (analyse(facts_, row).rank >= facts_.unknowns()) return false;
     }
     return true;
@@ -275,8 +275,8 @@ double expected_error(const Facts& facts) {
     if (state) N = std::max(N, state.shape()[1]);
   double error = 0;
   for (int i = 0; i < 3; i++)
-    error = std::max(error,
-                     largest(fact_error(facts, random.normal({N, facts.unknowns()}, 0, 1, f64))));
+    error = std::max(error, largest(fact_error(facts, random.normal({N, facts.unknowns()}, 0, 1,
+                                                                    f64, facts.device()))));
   return error;
 }
 

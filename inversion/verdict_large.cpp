@@ -57,12 +57,15 @@ class LargeJudge {
     const std::int64_t n = facts_.unknowns();
     const bool informed = options_.prior && options_.prior->mean.numel() == n;
     if (start && attempt(start, Method::given_start)) return;
-    const Tensor centre = informed ? view::reshape(contiguous_copy(options_.prior->mean), {1, n})
-                                   : zeros({1, n}, f64);
+    const Tensor centre =
+        on_device(informed ? view::reshape(contiguous_copy(options_.prior->mean), {1, n})
+                           : zeros({1, n}, f64),
+                  facts_.device());
     if (attempt(centre, Method::gauss_newton)) return;
     Random random(options_.seed, 53);
     for (std::int64_t i = 0; i < std::min(options_.restarts, kRandomStarts); i++)
-      if (attempt(centre + random.normal({1, n}, 0, 1, f64), Method::multistart)) return;
+      if (attempt(centre + random.normal({1, n}, 0, 1, f64, facts_.device()), Method::multistart))
+        return;
     out_.judged.method = Method::none;
   }
 
@@ -135,7 +138,7 @@ class LargeJudge {
   bool is_deficient_elsewhere() const {
     Random random(options_.seed, 51);
     for (int i = 0; i < 3; i++) {
-      JacobianAt at(facts_, random.normal({1, facts_.unknowns()}, 0, 0.3, f64));
+      JacobianAt at(facts_, random.normal({1, facts_.unknowns()}, 0, 0.3, f64, facts_.device()));
       const ExtremeValues ends = extreme_singular_values(at.map(), 20);
       if (!sampled(at, ends.largest, {}).deficient) return false;
     }

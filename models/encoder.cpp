@@ -63,7 +63,7 @@ class Source {
     const Dtype dtype = found.tensor.dtype();
     if (!is_real(dtype) && !is_half(dtype))
       fail("load", name_ + ": " + found.name + " holds no real numbers");
-    const Tensor wide = cast_copy(found.tensor, Dtype::float64);
+    const Tensor wide = cast_copy(on_device(found.tensor, Device::cpu()), Dtype::float64);
     const double* values = wide.data<double>();
     for (std::int64_t i = 0; i < wide.numel(); i++)
       if (!std::isfinite(values[i]))
@@ -257,6 +257,13 @@ Encoder Encoder::in(Dtype dtype) const {
   return other;
 }
 
+Encoder Encoder::on(Device device) const {
+  Encoder other = *this;
+  for (RecurrentWeights& weights : other.stack_.weights)
+    for_each_weight(weights, [&](const char*, Tensor& t) { t = on_device(t, device); });
+  return other;
+}
+
 Encoder Encoder::first_layers(std::int64_t count) const {
   if (count < 1 || count > sizes_.layers)
     fail("Encoder",
@@ -272,7 +279,7 @@ Encoder Encoder::perturbed(double relative, Random& random) const {
   Encoder other = *this;
   for (RecurrentWeights& weights : other.stack_.weights)
     for_each_weight(weights, [&](const char*, Tensor& t) {
-      const Tensor u = sign(random.uniform(t.shape(), -1, 1, Dtype::float64));
+      const Tensor u = sign(random.uniform(t.shape(), -1, 1, Dtype::float64, t.device()));
       t = t * (u * relative + 1);
     });
   return other;

@@ -5,8 +5,8 @@
 //   Encoder drawn({.cell = Cell::gru, .I = 4, .H = 16}, random);
 //
 // Weights of every type become float64, exactly; in(Dtype::float32) runs as a network of that type
-// would. An Encoder is a small immutable value that shares its tensors; calls are differentiable
-// and thread-safe.
+// would, and on(Device::cuda()) runs on a GPU. An Encoder is a small immutable value that shares
+// its tensors; calls are differentiable and thread-safe.
 #pragma once
 
 #include <optional>
@@ -61,21 +61,26 @@ class Encoder {
   /// the tensor, where there is no recurrent layer, there are several and no prefix, tensors do not
   /// fit each other, hold no finite real numbers, or the cell is not the hint's.
   static Encoder load(const std::string& path, const EncoderHints& hints = {});
-  /// The same of tensors in memory; `source` is for messages.
+  /// The same of tensors in memory, of any device; `source` is for messages. The encoder is on the
+  /// CPU, as every one that is loaded or drawn.
   static Encoder from_tensors(const std::string& source, const std::vector<NamedTensor>& tensors,
                               const EncoderHints& hints = {});
   /// Drawn as `init` says: PyTorch's default, or orthogonal weight_hh. Throws Error for sizes below
   /// 1, or a projection of another cell than the LSTM.
   Encoder(const EncoderSizes& sizes, Random& random, const RecurrentInit& init = {});
 
-  /// x [T,N,I] of dtype(). Padding is never read; there y is zero.
+  /// x [T,N,I] of dtype() and device(). Padding is never read; there y is zero.
   EncoderOut operator()(const Tensor& x, const EncoderState& state = {},
                         const Lengths& lengths = {}) const;
 
   /// The same network with weights rounded to float32, or float64.
   Encoder in(Dtype dtype) const;
+  /// The same network with its weights on a device, where it then takes its input. Throws Error
+  /// where the device cannot be used.
+  Encoder on(Device device) const;
   /// Of the weights.
   Dtype dtype() const noexcept { return stack_.weights[0].w_hh.dtype(); }
+  Device device() const noexcept { return stack_.weights[0].w_hh.device(); }
   /// Its cell and sizes.
   const EncoderSizes& sizes() const noexcept { return sizes_; }
   /// Of layer l and direction d at [l*D+d].

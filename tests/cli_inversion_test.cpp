@@ -268,6 +268,68 @@ TEST_F(CliInversion, IdentifyAtAnInput) {
                  2, {"--json", "is read"});
 }
 
+// Every number of two reports, to `tolerance` of the larger one or to 1e-9, and every word but the
+// reasons, which hold residuals.
+void expect_same_report(const json& a, const json& b, double tolerance,
+                        const std::string& at = "") {
+  if (a.is_number() && b.is_number()) {
+    const double x = a, y = b, size = std::max(std::abs(x), std::abs(y));
+    EXPECT_LE(std::abs(x - y), std::max(tolerance * size, 1e-9)) << at;
+  } else if (a.is_structured() && b.is_structured()) {
+    const json one = a.flatten(), other = b.flatten();
+    ASSERT_EQ(one.size(), other.size()) << at;
+    for (const auto& [key, value] : one.items())
+      if (!key.ends_with("/reason"))
+        expect_same_report(value, other.value(key, json()), tolerance, key);
+  } else {
+    EXPECT_EQ(a, b) << at;
+  }
+}
+
+TEST_F(CliInversion, ADeviceGivesTheSameReports) {
+  if (!is_available(Device::sim())) GTEST_SKIP() << why_unavailable(Device::sim());
+  make({.cell = Cell::lstm, .I = 1, .H = 4}, 3, 2, "all", Dtype::float32);
+  const Arguments last = {"--steps", "3", "--observe", "final", "--dtype", "float32"};
+  const std::vector<Arguments> commands = {
+      inverting(), identifying(last + Arguments{"--inputs", "1"}),
+      Arguments{"collide", "--weights", folder / "w.safetensors", "--distance", "0.5"} +
+          Arguments{"--steps", "5", "--observe", "final", "--out", folder / "c.npz"}};
+  for (const Arguments& command : commands) {
+    SCOPED_TRACE(command[0]);
+    json reports[2];
+    Tensor inputs[2];
+    for (const int there : {0, 1}) {
+      const Finished done = unroll_command(
+          command + Arguments{"--json", folder / "r.json", "--device", there ? "sim" : "cpu"});
+      ASSERT_EQ(done.code, 0) << done.err;
+      reports[there] = read_json("r.json");
+      if (command[0] == "invert") inputs[there] = cast_copy(read_npy(folder / "x.npy"), f64);
+    }
+    expect_same_report(reports[1], reports[0], 1e-4);
+    if (command[0] != "invert") continue;
+    EXPECT_LE(amax(abs(inputs[1] - inputs[0]), {0, 1, 2}).item(), 1e-5);
+  }
+}
+
+TEST_F(CliInversion, ADeviceThatCannotBeUsedIsOneLine) {
+  make({.cell = Cell::tanh, .I = 1, .H = 4}, 3, 1, "all");
+  const Arguments collide = {"collide", "--weights", folder / "w.safetensors", "--steps", "3"};
+  for (const Arguments& command : {inverting(), identifying({"--steps", "3"}), collide}) {
+    SCOPED_TRACE(command[0]);
+    expect_failure(unroll_command(command + Arguments{"--device", "gpu"}), 2,
+                   {"--device", "gpu is no device"});
+    const Arguments cuda = {"--device", "cuda:100"};
+    expect_failure(unroll_command(command + cuda), 2, {"--device", "cuda:100"});
+    if (is_available(Device::cuda())) continue;
+    expect_failure(unroll_command(command + Arguments{"--device", "cuda"}), 2,
+                   {"--device", why_unavailable(Device::cuda())});
+  }
+  for (const char* command : {"capacity", "decode-tokens"})
+    expect_failure(
+        unroll_command({command, "--weights", folder / "w.safetensors", "--device", "cpu"}), 2,
+        {"--device", command});
+}
+
 }  // namespace
 }  // namespace unroll
 
