@@ -1,5 +1,6 @@
-// What the handlers of ONNX's node tests share: a node as a test states it, and the tables that
-// say how its op is written with ours.
+// ONNX's node tests, on any device. Each file holds in0.., out0.. in the order of the node's inputs
+// and outputs. Here is what the handlers share: a node as a test states it, and the tables that say
+// how its op is written with ours.
 //
 //   const Ops& elementwise_ops() { static const Ops all = {{"Abs", run_abs}}; return all; }
 //
@@ -15,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/ops.h"
+#include "tests/conformance.h"
 #include "tests/testing.h"
 
 namespace unroll::testing::onnx {
@@ -60,5 +62,8 @@ const Ops& product_ops();
 const Ops& recurrent_ops();
 const Ops& attention_ops();
 const Ops& layers_ops();
+
+/// The node's values, by the table that has its op; one that none has is skipped by name.
+conformance::Outcome judge(const conformance::Case& c, Device device);
 
 }  // namespace unroll::testing::onnx

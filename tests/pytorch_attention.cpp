@@ -30,7 +30,7 @@ Named multihead_case(const File& f, const Json& spec) {
 
 const Judges& attention_judges() {
   static const Judges all = {
-      {"MultiheadAttention", [](const Case& c) { return judge_function(c, multihead_case); }},
+      {"MultiheadAttention", judge_of(multihead_case)},
   };
   return all;
 }

@@ -51,7 +51,7 @@ Named functional(const File& file, const Json& spec) {
 
 const Judges& functional_judges() {
   static const Judges all = {
-      {"functional", [](const Case& c) { return judge_function(c, functional); }},
+      {"functional", judge_of(functional)},
   };
   return all;
 }

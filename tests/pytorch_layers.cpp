@@ -27,9 +27,9 @@ Named embedding_case(const File& f, const Json& spec) {
 
 const Judges& layers_judges() {
   static const Judges all = {
-      {"Linear", [](const Case& c) { return judge_function(c, linear_case); }},
-      {"LayerNorm", [](const Case& c) { return judge_function(c, layer_norm_case); }},
-      {"Embedding", [](const Case& c) { return judge_function(c, embedding_case); }},
+      {"Linear", judge_of(linear_case)},
+      {"LayerNorm", judge_of(layer_norm_case)},
+      {"Embedding", judge_of(embedding_case)},
   };
   return all;
 }

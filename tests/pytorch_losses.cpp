@@ -52,7 +52,7 @@ Named loss(const File& file, const Json& spec) {
 
 const Judges& losses_judges() {
   static const Judges all = {
-      {"losses", [](const Case& c) { return judge_function(c, loss); }},
+      {"losses", judge_of(loss)},
   };
   return all;
 }

@@ -10,6 +10,7 @@ template <class Options>
 Outcome judge_steps(const File& file, const Options& options) {
   Parameters parameters(Dtype::float64);
   Tensor w = parameters.add("w", file.at("w0").shape());
+  parameters.move_to(file.device());
   copy_into(w, file.at("w0"));
   Optimizer<Options> optimizer(parameters, options);
   std::string wrong;
@@ -25,13 +26,14 @@ Outcome judge_steps(const File& file, const Options& options) {
 
 Outcome judge_clip(const File& file, const Json& spec) {
   Parameters parameters(Dtype::float64);
+  parameters.move_to(file.device());
   for (const char* name : {"a", "b"}) {
     parameters.add(name, file.at(name).shape());
     Tensor g = parameters.gradient(name);
     copy_into(g, file.at(name));
   }
   const double norm = clip_norm(parameters, spec.at("max_norm"));
-  std::string wrong = compare("norm", number(norm), file.at("norm"));
+  std::string wrong = compare("norm", to(number(norm), file.device()), file.at("norm"));
   for (const std::string name : {"a", "b"})
     wrong += compare(name, parameters.gradient(name), file.at(name + "_clipped"));
   return wrong.empty() ? conformance::pass() : conformance::fail(wrong);
@@ -65,8 +67,8 @@ Options options_of(const Json& spec) {
 }
 
 // The spec does not name the optimiser: the file does, "adam_amsgrad".
-Outcome judge_optimizer(const Case& c) {
-  const File file(c);
+Outcome judge_optimizer(const Case& c, Device device) {
+  const File file(c, device);
   const Json& spec = c.entry.at("spec");
   const std::string stem = c.path.stem().string(), kind = stem.substr(0, stem.find('_'));
   if (stem == "clip_grad_norm") return judge_clip(file, spec);

@@ -53,18 +53,15 @@ Named cell(const File& file, const Json& spec) {
   return {{"h1", out.h_n}, {"c1", out.c_n}};
 }
 
-conformance::Judge of(const std::string& module) {
-  return [module](const Case& c) {
-    return judge_function(
-        c, [&](const File& f, const Json& spec) { return recurrent(module, f, spec); });
-  };
+Judge of(const std::string& module) {
+  return judge_of([module](const File& f, const Json& spec) { return recurrent(module, f, spec); });
 }
 
 }  // namespace
 
 const Judges& recurrent_judges() {
   static const Judges all = {
-      {"Cells", [](const Case& c) { return judge_function(c, cell); }},
+      {"Cells", judge_of(cell)},
       {"GRU", of("GRU")},
       {"LSTM", of("LSTM")},
       {"RNN", of("RNN")},
