@@ -72,18 +72,17 @@ std::vector<Case> read_index(const fs::path& folder) {
   return cases;
 }
 
-Report judge_all(const fs::path& folder, const Judge& judge, const Choice& chosen) {
+Report judge_all(const fs::path& folder, const Judge& judge) {
   Report report;
-  for (const Case& c : read_index(folder))
-    if (!chosen || chosen(c)) report.lines.push_back({c.name, judge_one(c, judge)});
+  for (const Case& c : read_index(folder)) report.lines.push_back({c.name, judge_one(c, judge)});
   return report;
 }
 
-void run(const std::string& suite, const Judge& judge, const Choice& chosen) {
-  run(std::getenv("UNROLL_CONFORMANCE"), suite, judge, chosen);
+void run(const std::string& suite, const Judge& judge) {
+  run(std::getenv("UNROLL_CONFORMANCE"), suite, judge);
 }
 
-void run(const char* folder, const std::string& suite, const Judge& judge, const Choice& chosen) {
+void run(const char* folder, const std::string& suite, const Judge& judge) {
   if (!folder || !*folder)
     GTEST_SKIP() << suite << ": skipped, UNROLL_CONFORMANCE does not name a folder of cases";
   if (!holds_any_suite(folder))
@@ -92,8 +91,7 @@ void run(const char* folder, const std::string& suite, const Judge& judge, const
   if (!fs::is_regular_file(here / "index.json"))
     GTEST_SKIP() << suite << ": skipped, " << folder << " has no " << suite << "/index.json";
   Report report;
-  ASSERT_NO_THROW(report = judge_all(here, judge, chosen));
-  if (report.lines.empty()) GTEST_SKIP() << suite << ": skipped, no case of the index is asked for";
+  ASSERT_NO_THROW(report = judge_all(here, judge));
   for (const auto& [name, outcome] : report.lines) {
     if (outcome.kind == Outcome::Kind::failed)
       ADD_FAILURE() << suite << ": failed " << name << ": " << outcome.reason;

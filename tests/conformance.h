@@ -38,7 +38,6 @@ Outcome fail(std::string reason);
 Outcome skip(std::string reason);
 
 using Judge = std::function<Outcome(const Case&)>;
-using Choice = std::function<bool(const Case&)>;  // undefined: every case
 
 /// What came of each case of one index, in its order.
 struct Report {
@@ -53,20 +52,17 @@ struct Report {
   std::string summary(const std::string& suite) const;
 };
 
-/// Judges each chosen case of `folder`/index.json; an exception out of `judge` is a failed case.
-/// Throws std::runtime_error where the index is missing, malformed or empty.
-Report judge_all(const std::filesystem::path& folder, const Judge& judge,
-                 const Choice& chosen = {});
+/// Judges each case of `folder`/index.json; an exception out of `judge` is a failed case. Throws
+/// std::runtime_error where the index is missing, malformed or empty.
+Report judge_all(const std::filesystem::path& folder, const Judge& judge);
 
 /// The cases of a folder's index. Throws as judge_all.
 std::vector<Case> read_index(const std::filesystem::path& folder);
 
-/// Runs one suite, or what is chosen of it, inside a test, with the rules at the top of this page.
-/// An index without a chosen case is skipped too.
-void run(const std::string& suite, const Judge& judge, const Choice& chosen = {});
+/// Runs one suite inside a test, with the rules at the top of this page.
+void run(const std::string& suite, const Judge& judge);
 
 /// The same for a folder that is given instead of the environment's; nullptr: not set.
-void run(const char* folder, const std::string& suite, const Judge& judge,
-         const Choice& chosen = {});
+void run(const char* folder, const std::string& suite, const Judge& judge);
 
 }  // namespace unroll::conformance

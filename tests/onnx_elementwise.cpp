@@ -56,7 +56,7 @@ Tensors clip(const Node& n) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   const double low = n.input(1) ? n.in[1].item() : n.get("min", -inf);
   const double high = n.input(2) ? n.in[2].item() : n.get("max", inf);
-  if (low > high) return {full(n.in[0].shape(), high, n.in[0].dtype())};
+  if (low > high) return {full(n.in[0].shape(), high, n.in[0].dtype(), n.in[0].device())};
   return {clamp(n.in[0], low, high)};
 }
 

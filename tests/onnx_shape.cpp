@@ -111,7 +111,8 @@ Tensors gathered(const Node& n) {
   const int axis = normal_axis("Gather", n.axis(0), n.in[0].rank());
   Ints index = to_vector<std::int64_t>(n.in[1]);
   for (std::int64_t& i : index) i += i < 0 ? n.in[0].shape()[axis] : 0;
-  const Tensor flat = from_values<std::int64_t>(index, {std::int64_t(index.size())});
+  const Tensor flat =
+      from_values<std::int64_t>(index, {std::int64_t(index.size())}, n.in[0].device());
   Shape shape = n.in[0].shape();
   shape.erase(axis);
   for (int i = 0; i < n.in[1].rank(); i++) shape.insert(axis + i, n.in[1].shape()[i]);

@@ -41,9 +41,6 @@ TEST(PytorchConformance, AnotherFolderOfTheSameForm) {
   EXPECT_NE(report.lines[1].outcome.reason.find("grad.input.x"), std::string::npos);
   EXPECT_EQ(report.lines[2].outcome.reason, "Conv: not in this version");
   EXPECT_EQ(report.lines[3].outcome.reason, "unheard: not in this version");
-  const conformance::Report chosen = conformance::judge_all(
-      folder.path(), on_cpu, [](const Case& c) { return c.entry.at("module") == "Linear"; });
-  EXPECT_EQ(chosen.summary("pytorch"), "pytorch: 1 passed, 1 failed, 0 skipped");
 }
 
 }  // namespace

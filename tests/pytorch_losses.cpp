@@ -24,7 +24,7 @@ const std::map<std::string, Loss>& losses() {
       // 1 - the mean of the rows' cosines.
       {"cosine_embedding",
        [](const Tensor& x, const Tensor& t) {
-         return cosine_embedding_loss(x, t, ones({x.shape()[0]}, Dtype::int64));
+         return cosine_embedding_loss(x, t, ones({x.shape()[0]}, Dtype::int64, x.device()));
        }},
   };
   return all;

@@ -15,7 +15,10 @@
 namespace unroll::testing {
 namespace {
 
-constexpr std::int64_t kSteps = 20;
+#ifndef UNROLL_TRAINING_STEPS
+#define UNROLL_TRAINING_STEPS 20
+#endif
+constexpr std::int64_t kSteps = UNROLL_TRAINING_STEPS;
 
 // As scripts/demo.sh says, with the data that it reads.
 RunConfig demo(ModelKind kind) {
