@@ -60,6 +60,5 @@ function(unroll_sim_tests target prefix)
   target_link_libraries(${target} PRIVATE unroll_options ${arg_LINKS}
     GTest::gtest GTest::gtest_main Threads::Threads)
   target_compile_options(${target} PRIVATE ${UNROLL_TEST_FLAGS} -g1)
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_PREFIX ${prefix}
-    PROPERTIES LABELS sim TIMEOUT 300)
+  unroll_add_gtests(${target} PREFIX "${prefix}" PROPERTIES LABELS sim)
 endfunction()
