@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,9 @@ std::string compare(const std::string& what, const Tensor& ours, const Tensor& e
   }
   const double bar = largest > 0 ? 1e-12 * largest : 1e-15;
   if (worst <= bar) return "";
-  return what + " differs by " + std::to_string(worst / (largest > 0 ? largest : 1)) + "; ";
+  std::ostringstream text;  // std::to_string shows no more than six digits after the point
+  text << what << " differs by " << worst / (largest > 0 ? largest : 1) << "; ";
+  return text.str();
 }
 
 Outcome judge_function(const Case& c, Device device, const Function& f) {
