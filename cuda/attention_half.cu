@@ -1,4 +1,4 @@
-#include "cuda/attention_half.h"
+#include "kernels/attention_half.h"
 
 #include "cuda/attention_forward.h"
 #include "cuda/half_storage.h"

@@ -1,6 +1,6 @@
-#include "cuda/attention_half.h"
 #include "cuda/attention_push.h"
 #include "cuda/half_storage.h"
+#include "kernels/attention_half.h"
 
 namespace unroll::UNROLL_GPU {
 

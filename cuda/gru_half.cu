@@ -1,9 +1,9 @@
 #include "cuda/gru_cells.h"
 #include "cuda/half_storage.h"
 #include "cuda/recurrent_forward.h"
-#include "cuda/recurrent_half.h"
 #include "cuda/recurrent_pullback.h"
 #include "cuda/recurrent_pushforward.h"
+#include "kernels/recurrent_half.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {

@@ -1,5 +1,5 @@
 // The LSTM as the loops over time see it (cuda/recurrent_forward.h and its kin): one unit of one
-// sequence at one step. Args: of kernels/lstm.h, or of cuda/recurrent_half.h.
+// sequence at one step. Args: of kernels/lstm.h, or of kernels/recurrent_half.h.
 #pragma once
 
 #include "cuda/recurrent_step.h"

@@ -9,8 +9,8 @@
 #include "core/device_memory.h"
 #include "core/error.h"
 #include "core/view.h"
-#include "cuda/recurrent_half.h"
 #include "kernels/gru.h"
+#include "kernels/recurrent_half.h"
 #include "kernels/rnn.h"
 
 namespace unroll::bench {
@@ -32,7 +32,7 @@ void clear(Tensor& x) {
 namespace {
 
 // The kernels of a family on a device: `stem` as in kernels/, or with "_half" as in
-// cuda/recurrent_half.h, whose states, weights and inputs are Number.
+// kernels/recurrent_half.h, whose states, weights and inputs are Number.
 #define UNROLL_BENCH_FAMILY(Family, stem, Stem, Args, Number, cell)               \
   struct Family {                                                                 \
     using Stored = Number;                                                        \

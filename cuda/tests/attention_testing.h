@@ -3,7 +3,7 @@
 //
 //   for (const Case& c : cases) expect_forward<Bfloat16>(c);
 //
-// Stored is float or double, or a half type of cuda/attention_half.h; on the host all is
+// Stored is float or double, or a half type of kernels/attention_half.h; on the host all is
 // Real<Stored>, with operands that Stored has exactly. Padding that must not be read is NaN, and so
 // is memory before it is written.
 //
@@ -15,8 +15,8 @@
 #include <array>
 #include <cstring>
 
-#include "cuda/attention_half.h"
 #include "cuda/tests/testing.h"
+#include "kernels/attention_half.h"
 #include "tests/attention_reference.h"
 
 namespace unroll::gpu_test {

@@ -4,7 +4,7 @@
 // What differs is that h is rounded in every step: by eps = 2^-9 (bfloat16) or 2^-12 (float16) of
 // its magnitude at most, which the steps behind it see. So after T steps everything is within 2 T
 // eps of the largest magnitude of its kind.
-#include "cuda/recurrent_half.h"
+#include "kernels/recurrent_half.h"
 
 #include <deque>
 
