@@ -11,13 +11,12 @@ for each mutant, or SURVIVED, and exits with 1 where one did: its derivative nee
 """
 import argparse
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from mutants import ROOT, build_copy, copy_tree, wanted
+
 COPY = ROOT / "build" / "mutants"
 CHECKS = ("Gradcheck", "Directions", "SecondOrder")
 DECLARATION = 'extern "C" int unroll_mutant;\n'
@@ -67,32 +66,12 @@ def with_mutants(source, mutants):
     return DECLARATION + source
 
 
-def put(path, content):
-    """Touches the file only where it changes, so that little is built again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_bytes() != content:
-        path.write_bytes(content)
-
-
-def copy_tree(mutants):
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True)
-    for name in names.stdout.decode().split("\0"):
-        if not (ROOT / name).is_file():
-            continue
-        content, own = (ROOT / name).read_bytes(), [m for m in mutants if m.file == name]
-        put(COPY / "source" / name, with_mutants(content.decode(), own).encode() if own else content)
-        shutil.copymode(ROOT / name, COPY / "source" / name)
-    put(COPY / "source" / "tests" / "op_mutant.cpp", DEFINITION.encode())
-
-
-def build():
-    options = ["-DUNROLL_ISAS=base", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"]
-    options += [f"-DUNROLL_{part}=OFF" for part in ("CLI", "BENCH", "EXAMPLES")]
-    configure = ["cmake", "-S", COPY / "source", "-B", COPY / "build", *options]
-    make = ["cmake", "--build", COPY / "build", "--parallel", "2", "--target", "unroll_rows"]
-    with open(COPY / "build.log", "w") as log:
-        if any(subprocess.run(step, stdout=log, stderr=log).returncode for step in (configure, make)):
-            raise SystemExit(f"does not build: see {COPY / 'build.log'}")
+def build(mutants):
+    files = sorted({m.file for m in mutants})
+    changed = {f: with_mutants((ROOT / f).read_text(), [m for m in mutants if m.file == f]) for f in files}
+    copy_tree(COPY, {**changed, "tests/op_mutant.cpp": DEFINITION})
+    options = [f"-DUNROLL_{part}=OFF" for part in ("CLI", "BENCH", "EXAMPLES")]
+    build_copy(COPY, [*options, "-DUNROLL_ISAS=base", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"], ["unroll_rows"])
 
 
 def failing_rows(number, rows):
@@ -125,20 +104,19 @@ def main():
     parser.add_argument("words", nargs="*", help="of the mutants that are wanted; none: all")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    every, words = read_mutants(), arguments.words or [""]
-    wanted = [m for m in every if any(word in m.file or word in m.text for word in words)]
+    every = read_mutants()
+    chosen = wanted(every, arguments.words)
     for mutant in every:
         mutant.edit((ROOT / mutant.file).read_text())
     if arguments.list:
-        return print("\n".join(f"{m.file}: {m.text}" for m in wanted))
-    copy_tree(every)
-    build()
-    for rows in sorted({mutant.rows for mutant in wanted}):
+        return print("\n".join(f"{m.file}: {m.text}" for m in chosen))
+    build(every)
+    for rows in sorted({mutant.rows for mutant in chosen}):
         if failing_rows(0, rows):
             raise SystemExit(f"rows of {rows} fail without a mutant")
-    caught = judge(wanted)
-    print(f"{caught} of {len(wanted)} mutants are caught")
-    return sys.exit(caught != len(wanted))
+    caught = judge(chosen)
+    print(f"{caught} of {len(chosen)} mutants are caught")
+    return sys.exit(caught != len(chosen))
 
 
 if __name__ == "__main__":
