@@ -13,7 +13,6 @@ template <class T>
 __global__ void __launch_bounds__(256)
     dropout_mask_kernel(DropoutShape s, DropoutArgs<T> args, T kept, double below, bool whole) {
   const std::int64_t b = std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (4 * b >= s.count) return;
   const PhiloxBlock bits = philox_block(s.seed, s.stream, s.counter + std::uint64_t(b));
   Pack<T, 4> factors;
   for (int i = 0; i < 4; i++) factors.at[i] = double(bits.word[i]) < below ? T(0) : kept;

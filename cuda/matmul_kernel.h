@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::resident)
   multiply_tiles<Tile>(shared, p.a, p.b, {begin, end}, sums);
   Out* const c = p.to.c + at.part * p.to.part + at.batch * p.to.batch;
   Tile::for_each(shared, sums, [&](int i, int j, const typename Tile::Sum* values) {
-    if (row + i < p.M && column + j < p.N)
+    if (row + i < p.M)
       put<Tile::pack>(c + (row + i) * p.to.row + column + j, values, p.N - column - j, p.to);
   });
 }

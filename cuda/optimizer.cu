@@ -48,7 +48,6 @@ __global__ void __launch_bounds__(threads)
     step_kernel(Rule rule, Buffers<T, arrays> buffers, std::int64_t count, Alignment how) {
   constexpr int size = WideWord<T>::count;
   const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size - how.lead;
-  if (i >= count) return;
   const Pack<T> grad = load_pack(buffers.grad, i, count, how.whole);
   Pack<T> state[arrays];
 #pragma unroll
@@ -115,7 +114,6 @@ __global__ void __launch_bounds__(threads)
     scale_kernel(std::int64_t count, T factor, ScaleArgs<T> args, Alignment how) {
   constexpr int size = WideWord<T>::count;
   const std::int64_t i = (std::int64_t(blockIdx.x) * threads + threadIdx.x) * size - how.lead;
-  if (i >= count) return;
   Pack<T> x = load_pack(args.x, i, count, how.whole);
   for (int j = 0; j < size; j++) x.at[j] *= factor;
   store_pack(args.x, i, count, x, how.whole);

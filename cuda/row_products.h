@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(tile_threads, sizeof(typename P::T) == 4 ? 3 :
   const std::int64_t matrix = blockIdx.z / parts, part = blockIdx.z % parts;
   p.a.advance(matrix);
   p.b.advance(matrix);
-  p.to.data += (parts > 1 ? std::int64_t(blockIdx.z) : matrix) * p.to.batch;
+  p.to.data += std::int64_t(blockIdx.z) * p.to.batch;
   Tile<T, product_high, product_wide> tile;
   const std::int64_t row = std::int64_t(blockIdx.x) * tile.rows;
   const std::int64_t column = std::int64_t(blockIdx.y) * tile.columns;

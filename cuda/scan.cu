@@ -105,6 +105,7 @@ __device__ T sum_below(T value) {
   return value;
 }
 
+// A block for each line, which has at least as many places.
 template <class T>
 __global__ void __launch_bounds__(block_threads) scan_sums_kernel(ScanShape s, ScanArgs<T> args) {
   SHARED(T[block_threads / warp], totals);
@@ -113,7 +114,7 @@ __global__ void __launch_bounds__(block_threads) scan_sums_kernel(ScanShape s, S
   const auto at = [&](std::int64_t t) { return line + (s.reverse ? s.count - 1 - t : t); };
   T carry = T(0);
   std::int64_t t = threadIdx.x;
-  T next = t < s.count ? args.b[at(t)] : T(0);
+  T next = args.b[at(t)];
   for (std::int64_t begin = 0; begin < s.count; begin += block_threads, t += block_threads) {
     T sum = sum_below(next);
     next = t + block_threads < s.count ? args.b[at(t + block_threads)] : T(0);

@@ -8,6 +8,7 @@ BARRIER = re.compile(r"(?:__syncthreads(?:_\w+)?\(.*?\)|__syncwarp\(.*?\)|__thre
                      r"|\b(?:cg::|cooperative_groups::)?sync\(\w+\)|__pipeline_(?:wait_prior|commit)\(.*?\));")
 COMPARES = re.compile(r" (?:<|<=|>|>=) ")
 THREADS = re.compile(r"\b(?:threadIdx\.\w(?: % \w+)?|lane|part|at\.part|group\.thread\(\)) (?:==|!=) ")
+CHANCES = re.compile(r"\b(?:drop|dropout|zoneout_[hc]) [<>]|>= s\.drop$|< o\.dropout$")  # options, no bounds
 MASKS = re.compile(r"^!?(?:\w+[.])*(?:inside|valid|active|whole|there|in_range|may)(?:_|\(.*\))?$")
 
 
@@ -128,6 +129,8 @@ def mutants_of(path):
                 continue
             for at, stop, kind in parts(text, first, last, guards):
                 part = text[at:stop].strip()
+                if CHANCES.search(part):
+                    continue
                 if COMPARES.search(part) or THREADS.search(part) or MASKS.match(part):
                     add(function, at, stop, kind)
     return [found[place] for place in sorted(found)]

@@ -13,7 +13,8 @@ A mutant is one of these, in device code:
     mask      if (a < n) ...;  a < n ? x : y;  bool inside = a < n;  return a < n;  for (...; inside && i < n; ...)
               if (lane == 0) ...;                   one part of the condition: taken for true
 
-Not among them are the plain bound of a loop, `for (i = 0; i < n; i++)`, and what the compiler evaluates.
+Not among them are the plain bound of a loop, `for (i = 0; i < n; i++)`, the chances of dropout and zoneout,
+and what the compiler evaluates.
 
 Works on a copy of the tree in build/kernel_mutants, built once with all mutants in it: an environment
 variable says which one is at work. Tests that never reach a mutant are not run for it, the quick ones

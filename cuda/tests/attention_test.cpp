@@ -123,6 +123,42 @@ TEST(GpuAttentionPlan, FitsAndHoldsWhatFits) {
 
 // ---- the meter
 
+// What each kernel of the three passes did.
+template <class T>
+std::vector<sim::KernelMeter> run_all(const Case& c) {
+  const Inputs<T> in(c, 1, 1), tangent(c, K, 10);
+  const Outputs<T> out = on_cpu(c, in), u = random_cotangent<T>(c, 20);
+  sim::reset_meter();
+  on_sim(c, in);
+  pull_on_sim(c, in, out, u, {});
+  push_on_sim(c, in, out, tangent, true);
+  return sim::meter();
+}
+
+// Tiles without a pair, which are padded or behind the causal mask, are passed over: the barriers
+// tell how many are not.
+TYPED_TEST(GpuAttention, VisitsNoTileInVain) {
+  using T = TypeParam;
+  constexpr std::int64_t n = gpu::attention_wide / sizeof(T);
+  const Case one{
+      .B = 1, .Hq = 1, .Hk = 1, .Tq = n, .Tk = n, .D = 4, .Dv = 4, .scale = 0.3, .bias = true};
+  Case padded = one, high = one, square = one;
+  padded.Tq = padded.Tk = 2 * n, padded.query_lengths = padded.key_lengths = {n};
+  high.Tq = 2 * n;
+  square.Tq = square.Tk = 2 * n;
+  const auto few = run_all<T>(one), more = run_all<T>(padded);
+  const auto all = run_all<T>(square), on_high = run_all<T>(high);
+  square.causal = high.causal = true;
+  const auto causal = run_all<T>(square), causal_high = run_all<T>(high);
+  for (std::size_t i = 0; i < few.size(); i++) {
+    SCOPED_TRACE(few[i].kernel);
+    EXPECT_LE(more[i].block_barriers - few[i].block_barriers,
+              2 * (more[i].blocks - few[i].blocks));
+    EXPECT_LE(double(causal[i].block_barriers), 0.8 * double(all[i].block_barriers));
+    EXPECT_LE(causal_high[i].block_barriers, on_high[i].block_barriers);
+  }
+}
+
 TYPED_TEST(GpuAttention, ForwardMovesItsTiledMinimum) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "the meter needs kernels with checks";
   expect_least_of_forward<TypeParam>();

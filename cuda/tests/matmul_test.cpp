@@ -34,6 +34,7 @@ struct Case {
   std::int64_t batch = 1;
   double alpha = 1, beta = 0;
   bool shared_b = false;  // by all products of the batch
+  bool packs = false;     // rows of C begin at multiples of 16 bytes, with gaps
 };
 
 void lay(Layout how, std::int64_t rows, std::int64_t columns, std::int64_t& row,
@@ -53,6 +54,7 @@ MatmulShape shape_of(const Case& c) {
   s.batch = c.batch, s.alpha = c.alpha, s.beta = c.beta;
   s.a_batch = 3 * c.M * c.K + 3 * c.M, s.b_batch = c.shared_b ? 0 : 3 * c.K * c.N + 3 * c.K;
   s.c_row = c.N + 3, s.c_batch = c.M * s.c_row + 5;
+  if (c.packs) s.c_row = (c.N + 7) / 4 * 4, s.c_batch = c.M * s.c_row + 4;
   return s;
 }
 
@@ -114,6 +116,9 @@ const Case cases[] = {
     {.M = 1, .N = 20, .K = 700, .batch = 2, .alpha = 0.5, .beta = 1},
     {.M = 30, .N = 1, .K = 515, .b = Layout::columns},
     {.M = 20, .N = 12, .K = 601, .a = Layout::columns, .alpha = -1, .beta = 1},
+    {.M = 20, .N = 18, .K = 9, .batch = 2, .packs = true},
+    {.M = 9, .N = 71, .K = 3, .beta = 1, .packs = true},
+    {.M = 580, .N = 66, .K = 3},  // more than a band of row tiles, in two columns
 };
 
 TYPED_TEST(GpuMatmul, IsTheCpus) {

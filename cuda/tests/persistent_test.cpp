@@ -315,6 +315,28 @@ TEST(Persistent, IsChosenForMoreThanOneStep) {
 
 // ---- The meter
 
+// Threads wait where they hear of each other: twice for some turns of the weights where those go
+// through shared memory, once behind them; around each product, before the operands of another
+// tile, and between steps. A last step has nothing to pull through the weights.
+TEST(Persistent, WaitsNoMoreThanItMust) {
+  const WithSettings with(forced(chips[0]));
+  constexpr std::int64_t T = 3, H = 16;
+  for (const std::int64_t N : {3, 8}) {
+    const PersistentPlan plan = sim::persistent_fit(chips[0], forward_product(H, N, 4, 4));
+    const PersistentPlan pull = sim::persistent_fit(chips[0], pull_product(H, N, 4, 4));
+    const std::int64_t tiles = (N + plan.tile - 1) / plan.tile;
+    const std::int64_t load = 2 * ((plan.turns + sim::load_turns - 1) / sim::load_turns) + 1;
+    sim::reset_meter();
+    run_all<float, OnSim>(variant(Cell::lstm, "barriers", T, N, 2, H));
+    const auto meter = meter_by_name();
+    const std::int64_t steps = T * (3 * tiles - 1) + T - 1;
+    EXPECT_EQ(meter.at("persistent_forward").block_barriers, load + steps);
+    EXPECT_EQ(meter.at("persistent_push").block_barriers, load + steps);
+    EXPECT_EQ(meter.at("persistent_pull").block_barriers,
+              1 + T * 2 * ((N + pull.tile - 1) / pull.tile) + T);
+  }
+}
+
 // Of the forward pass and the sweeps on a chip, for T steps of N sequences and 32 units.
 std::map<std::string, sim::KernelMeter> moved(Cell cell, const Chip& chip, std::int64_t T,
                                               std::int64_t N) {

@@ -126,6 +126,9 @@ TEST(ReductionKernel, ExtremesOfEqualsAndNans) {
         ReduceShape columns = ReduceShape::dense(op, 1, 25, 2);
         columns.last = last;
         check<double>(columns, x, false);
+        ReduceShape short_rows = ReduceShape::dense(op, 2, 20, 1);  // not every lane has a number
+        short_rows.last = last;
+        check<double>(short_rows, x, false);
       }
     }
   };

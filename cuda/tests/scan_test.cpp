@@ -48,6 +48,23 @@ TEST(ScanKernel, EqualsTheCpu) {
   }
 }
 
+// Nor need they be there: the memory begins or ends behind them.
+TEST(ScanKernel, FactorsOfStartsAreNotRead) {
+  for (const std::int64_t inner : {1, 3}) {
+    for (const bool reverse : {false, true}) {
+      const ScanShape s{1, 40, inner, reverse};
+      const auto n = std::size_t(40 * inner);
+      std::vector<double> a = normal<double>(n, 1);
+      const std::vector<double> b = normal<double>(n, 2), expected = on_cpu(s, a, b);
+      a.erase(reverse ? a.end() - inner : a.begin(), reverse ? a.end() : a.begin() + inner);
+      const DeviceArray<double> factors(a), terms(b), y(n);
+      const double* const first = factors.data() - (reverse ? 0 : inner);
+      sim::scan<double>(s, {.a = first, .b = terms.data(), .y = y.data()});
+      expect_close(y.values(), expected, 1e-14);
+    }
+  }
+}
+
 TEST(ScanKernel, InPlace) {
   for (const ScanShape s : {ScanShape{2, 300, 1}, ScanShape{2, 70, 1}, ScanShape{2, 20, 3}}) {
     const auto b = normal<double>(std::size_t(s.outer * s.count * s.inner));
