@@ -139,6 +139,7 @@ std::vector<sim::KernelMeter> run_all(const Case& c) {
 // tell how many are not.
 TYPED_TEST(GpuAttention, VisitsNoTileInVain) {
   using T = TypeParam;
+  if (sim::kernels_have_checks()) GTEST_SKIP() << "barriers are counted in kernels without checks";
   constexpr std::int64_t n = gpu::attention_wide / sizeof(T);
   const Case one{
       .B = 1, .Hq = 1, .Hk = 1, .Tq = n, .Tk = n, .D = 4, .Dv = 4, .scale = 0.3, .bias = true};
@@ -152,8 +153,7 @@ TYPED_TEST(GpuAttention, VisitsNoTileInVain) {
   const auto causal = run_all<T>(square), causal_high = run_all<T>(high);
   for (std::size_t i = 0; i < few.size(); i++) {
     SCOPED_TRACE(few[i].kernel);
-    EXPECT_LE(more[i].block_barriers - few[i].block_barriers,
-              2 * (more[i].blocks - few[i].blocks));
+    EXPECT_LE(more[i].block_barriers - few[i].block_barriers, 2 * (more[i].blocks - few[i].blocks));
     EXPECT_LE(double(causal[i].block_barriers), 0.8 * double(all[i].block_barriers));
     EXPECT_LE(causal_high[i].block_barriers, on_high[i].block_barriers);
   }
