@@ -39,6 +39,7 @@ const Case more_cases[] = {
      .bias = true,
      .additive = true,
      .drop = 0.2},
+    {.B = 1, .Hq = 1, .Hk = 1, .Tq = 3, .Tk = 18, .D = 8, .Dv = 1300, .scale = 0.3},
 };
 
 std::vector<Case> all_cases() {
