@@ -130,9 +130,9 @@ std::vector<sim::KernelMeter> run_all(const Case& c) {
   const Inputs<T> in(c, 1, 1), tangent(c, K, 10);
   const Outputs<T> out = on_cpu(c, in), u = random_cotangent<T>(c, 20);
   sim::reset_meter();
-  on_sim(c, in);
-  pull_on_sim(c, in, out, u, {});
-  push_on_sim(c, in, out, tangent, true);
+  on_sim<T>(c, in);
+  pull_on_sim<T>(c, in, out, u, {});
+  push_on_sim<T>(c, in, out, tangent, true);
   return sim::meter();
 }
 
