@@ -63,62 +63,35 @@ struct Sizes {
   bool reverse = false;
 };
 
-struct LstmFamily {
-  static constexpr std::int64_t gates = 4;
-  using Shape = LstmShape;
-  template <class Real>
-  using Forward = LstmForward<Real>;
-  template <class Real>
-  using Pullback = LstmPullback<Real>;
-  template <class Real>
-  using Pushforward = LstmPushforward<Real>;
-  template <class Stored>
-  using ForwardHalf = LstmForwardHalf<Stored>;
-  template <class Stored>
-  using PullbackHalf = LstmPullbackHalf<Stored>;
-  template <class Stored>
-  using PushforwardHalf = LstmPushforwardHalf<Stored>;
-  static constexpr auto sizes = cpu::lstm_sizes<double>;
-  static constexpr auto forward = cpu::lstm_forward<double>;
-  static constexpr auto pullback = cpu::lstm_pullback<double>;
-  static constexpr auto pushforward = cpu::lstm_pushforward<double>;
-  template <class Stored>
-  static constexpr auto half_sizes = sim::lstm_half_sizes<Stored>;
-  template <class Stored>
-  static constexpr auto half_forward = sim::lstm_half_forward<Stored>;
-  template <class Stored>
-  static constexpr auto half_pullback = sim::lstm_half_pullback<Stored>;
-  template <class Stored>
-  static constexpr auto half_pushforward = sim::lstm_half_pushforward<Stored>;
-};
-struct GruFamily {
-  static constexpr std::int64_t gates = 3;
-  using Shape = GruShape;
-  template <class Real>
-  using Forward = GruForward<Real>;
-  template <class Real>
-  using Pullback = GruPullback<Real>;
-  template <class Real>
-  using Pushforward = GruPushforward<Real>;
-  template <class Stored>
-  using ForwardHalf = GruForwardHalf<Stored>;
-  template <class Stored>
-  using PullbackHalf = GruPullbackHalf<Stored>;
-  template <class Stored>
-  using PushforwardHalf = GruPushforwardHalf<Stored>;
-  static constexpr auto sizes = cpu::gru_sizes<double>;
-  static constexpr auto forward = cpu::gru_forward<double>;
-  static constexpr auto pullback = cpu::gru_pullback<double>;
-  static constexpr auto pushforward = cpu::gru_pushforward<double>;
-  template <class Stored>
-  static constexpr auto half_sizes = sim::gru_half_sizes<Stored>;
-  template <class Stored>
-  static constexpr auto half_forward = sim::gru_half_forward<Stored>;
-  template <class Stored>
-  static constexpr auto half_pullback = sim::gru_half_pullback<Stored>;
-  template <class Stored>
-  static constexpr auto half_pushforward = sim::gru_half_pushforward<Stored>;
-};
+// The types and kernels of a cell, the CPU's in double and those with half storage.
+#define UNROLL_HALF_FAMILY(Stem, stem, count)                                \
+  struct Stem##Family {                                                      \
+    static constexpr std::int64_t gates = count;                             \
+    using Shape = Stem##Shape;                                               \
+    using Forward = Stem##Forward<double>;                                   \
+    using Pullback = Stem##Pullback<double>;                                 \
+    using Pushforward = Stem##Pushforward<double>;                           \
+    template <class Stored>                                                  \
+    using ForwardHalf = Stem##ForwardHalf<Stored>;                           \
+    template <class Stored>                                                  \
+    using PullbackHalf = Stem##PullbackHalf<Stored>;                         \
+    template <class Stored>                                                  \
+    using PushforwardHalf = Stem##PushforwardHalf<Stored>;                   \
+    static constexpr auto sizes = cpu::stem##_sizes<double>;                 \
+    static constexpr auto forward = cpu::stem##_forward<double>;             \
+    static constexpr auto pullback = cpu::stem##_pullback<double>;           \
+    static constexpr auto pushforward = cpu::stem##_pushforward<double>;     \
+    template <class Stored>                                                  \
+    static constexpr auto half_sizes = sim::stem##_half_sizes<Stored>;       \
+    template <class Stored>                                                  \
+    static constexpr auto half_forward = sim::stem##_half_forward<Stored>;   \
+    template <class Stored>                                                  \
+    static constexpr auto half_pullback = sim::stem##_half_pullback<Stored>; \
+    template <class Stored>                                                  \
+    static constexpr auto half_push = sim::stem##_half_pushforward<Stored>;  \
+  };
+UNROLL_HALF_FAMILY(Lstm, lstm, 4)
+UNROLL_HALF_FAMILY(Gru, gru, 3)
 
 template <class Stored, class Family>
 struct Problem {
@@ -185,7 +158,7 @@ Results on_cpu(const Problem<Stored, Family>& p) {
   std::copy(p.h0.exact.begin(), p.h0.exact.end(), h.data());
   std::copy(p.c0.begin(), p.c0.end(), c.data());
   const auto b_ih = numbers<double>(p.b_ih), b_hh = numbers<double>(p.b_hh);
-  typename Family::template Forward<double> f{};
+  typename Family::Forward f{};
   f.x = p.x.exact.data(), f.w_ih = p.w_ih.exact.data(), f.w_hh = p.w_hh.exact.data();
   f.b_ih = b_ih.data(), f.b_hh = b_hh.data(), f.h = h.data(), f.h_n = h_n.data();
   f.saved = saved.data(), f.scratch = scratch.data();
@@ -194,7 +167,7 @@ Results on_cpu(const Problem<Stored, Family>& p) {
   auto dx = place(z.T * z.N * z.I), dw_ih = place(p.G * z.H * z.I), dw_hh = place(p.G * z.H * z.H),
        db_ih = place(p.G * z.H), db_hh = place(p.G * z.H), dh0 = place(z.N * z.H),
        dc0 = place(z.N * z.H);
-  typename Family::template Pullback<double> b{};
+  typename Family::Pullback b{};
   b.x = f.x, b.w_ih = f.w_ih, b.w_hh = f.w_hh, b.h = h.data(), b.saved = saved.data();
   b.dy = p.dy.exact.data(), b.dx = dx.data(), b.dh0 = dh0.data(), b.dw_ih = dw_ih.data();
   b.dw_hh = dw_hh.data(), b.db_ih = db_ih.data(), b.db_hh = db_hh.data();
@@ -206,8 +179,7 @@ Results on_cpu(const Problem<Stored, Family>& p) {
     all.emplace_back(each->data(), each->data() + each->size());
   std::deque<std::vector<double>> tangents;
   for (const auto& each : p.tangents()) tangents.push_back(numbers<double>(each));
-  for (auto& each : pushed(f, z, tangents, size.pushforward_scratch,
-                           typename Family::template Pushforward<double>{},
+  for (auto& each : pushed(f, z, tangents, size.pushforward_scratch, typename Family::Pushforward{},
                            [&](const auto& a) { Family::pushforward(shape, a); }))
     all.push_back(std::move(each));
   if (Family::gates == 3) without_cell(all);
@@ -262,7 +234,7 @@ Results on_sim(const Problem<Stored, Family>& p) {
   for (const Floats& each :
        pushed(f, z, tangents, size.pushforward_scratch,
               typename Family::template PushforwardHalf<Stored>{},
-              [&](const auto& a) { Family::template half_pushforward<Stored>(shape, a); }))
+              [&](const auto& a) { Family::template half_push<Stored>(shape, a); }))
     all.push_back(numbers<double>(each.values()));
   if (Family::gates == 3) without_cell(all);
   return all;
