@@ -308,9 +308,11 @@ void layer_norm_push(const LayerNormShape& s, const LayerNormPush<T>& args) noex
   const int common = (args.weight != nullptr) + (args.tweight != nullptr) + (args.tbias != nullptr);
   const RowPlan plan = plan_rows(s.rows, s.n, sizeof(T), 2, common);
   constexpr std::int64_t most = 65535;  // of a grid, along y
+  const auto along_y = unsigned(s.directions < most ? s.directions : most);
+  const unsigned each = resident(plan) / along_y;  // as many blocks as are resident, in all
   launch(plan.whole_block ? layer_norm_push_kernel<true, T> : layer_norm_push_kernel<false, T>,
          {.name = "layer_norm_push",
-          .grid = {resident(plan), unsigned(s.directions < most ? s.directions : most)},
+          .grid = {each > 0 ? each : 1, along_y},
           .block = row_threads,
           .shared = plan.shared,
           .stream = current_stream()},

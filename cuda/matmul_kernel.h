@@ -38,7 +38,7 @@ __device__ __forceinline__ TilePlace place_of(const Call& p) {
   return {first + in_band % height, in_band / height, product % p.batch, product / p.batch};
 }
 
-// values, a pack of sums at `c`, of which `left` lie inside: C = alpha sums + beta C.
+// values, a pack of sums at `c`, of which `left` lie inside, maybe none: C = alpha sums + beta C.
 template <int n, class Sum, class Out>
 __device__ __forceinline__ void put(Out* c, const Sum* values, std::int64_t left,
                                     const ProductTarget<Out>& to) {

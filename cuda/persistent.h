@@ -33,7 +33,7 @@ namespace unroll::UNROLL_GPU {
 
 /// Neighbouring numbers that are moved as one, and two halves of which share a register.
 template <class T, int wide>
-struct Pack {
+struct RegisterPack {
   using Whole = std::conditional_t<sizeof(T) * wide == 16, uint4, uint2>;
   static_assert(sizeof(Whole) == sizeof(T) * wide);
   struct Numbers {
@@ -46,14 +46,14 @@ struct Pack {
     std::memcpy(&numbers, word, sizeof word);
     return numbers;
   }
-  __device__ static Pack of(const Numbers& numbers) {
-    Pack pack;
+  __device__ static RegisterPack of(const Numbers& numbers) {
+    RegisterPack pack;
     std::memcpy(pack.word, &numbers, sizeof numbers);
     return pack;
   }
-  __device__ static Pack read(const T* from) {
+  __device__ static RegisterPack read(const T* from) {
     const Whole whole = *reinterpret_cast<const Whole*>(from);
-    Pack pack;
+    RegisterPack pack;
     std::memcpy(pack.word, &whole, sizeof whole);
     return pack;
   }
@@ -72,13 +72,13 @@ struct PackedRows {
   Skip skip = {};
 
   template <class T, int wide>
-  __device__ Pack<T, wide> pack(const T* row, std::int64_t d) const {
-    if (row && aligned && d < depth) return Pack<T, wide>::read(row + skip.at(d));
-    typename Pack<T, wide>::Numbers numbers;
+  __device__ RegisterPack<T, wide> pack(const T* row, std::int64_t d) const {
+    if (row && aligned && d < depth) return RegisterPack<T, wide>::read(row + skip.at(d));
+    typename RegisterPack<T, wide>::Numbers numbers;
 #pragma unroll
     for (int e = 0; e < wide; e++)
       numbers.at[e] = row && d + e < depth ? row[skip.at(d + e)] : T(0.f);
-    return Pack<T, wide>::of(numbers);
+    return RegisterPack<T, wide>::of(numbers);
   }
 };
 
@@ -106,7 +106,7 @@ struct WeightRows {
     return unit(row) < H ? value_or_zero(bias, place(row)) : Bias(0);
   }
   template <int wide>
-  __device__ Pack<T, wide> pack(int row, std::int64_t d) const {
+  __device__ RegisterPack<T, wide> pack(int row, std::int64_t d) const {
     return packed.pack<T, wide>(unit(row) < H ? data + place(row) * H : nullptr, d);
   }
 };
@@ -120,21 +120,21 @@ struct WeightColumns {
 
   __device__ static float first_of(int) { return 0; }
   template <int wide>
-  __device__ Pack<T, wide> pack(int row, std::int64_t d) const {
+  __device__ RegisterPack<T, wide> pack(int row, std::int64_t d) const {
     const std::int64_t unit = first + row;
-    typename Pack<T, wide>::Numbers numbers;
+    typename RegisterPack<T, wide>::Numbers numbers;
 #pragma unroll
     for (int e = 0; e < wide; e++)
       numbers.at[e] = unit < H && d + e < depth ? data[(d + e) * H + unit] : T(0.f);
-    return Pack<T, wide>::of(numbers);
+    return RegisterPack<T, wide>::of(numbers);
   }
 };
 
 template <class Weight, class Operand, class Sum, int tile>
 class ResidentMatrix {
   static constexpr int wide = pack_wide(sizeof(Sum));
-  using WeightPack = Pack<Weight, wide>;
-  using OperandPack = Pack<Operand, wide>;
+  using WeightPack = RegisterPack<Weight, wide>;
+  using OperandPack = RegisterPack<Operand, wide>;
   static_assert(most_held * sizeof(WeightPack) <= register_bytes);
   static_assert(most_held % load_turns == 0);
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cuda/recurrent_plan.h"
+#include "cuda/runtime.h"
 
 namespace unroll::UNROLL_GPU {
 namespace {
@@ -65,21 +66,20 @@ PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
   if (up_to(units, 8) <= most) units = std::min(up_to(units, 8), p.H);
   const bool few = parts_of(p.rows, groups) <= tile_rows_few;
   PersistentPlan plan = block_plan(chip, p, units, few ? tile_rows_few : tile);
-  plan.groups = int(groups);
+  if (plan) plan.groups = int(groups);
   return plan;
 }
 
 __global__ void refused_kernel() {}
 
-// An error like those of launches: of one without blocks, whose name says what is wrong. No
-// std::string here: in the checked build what this file makes of it would be the simulator's too.
+// An error like those of launches: of one without blocks, whose name says what is wrong.
 template <class... Values>
 void refuse(const char* format, Values... values) noexcept {
   constexpr std::size_t room = 512;
   char* what = new char[room];  // a launch's name lives as long as the program
   std::snprintf(what, room, format, values...);
 #ifdef __CUDACC__
-  std::fprintf(stderr, "%s\n", what);
+  refusal() = what;
 #endif
   launch(refused_kernel, {.name = what, .grid = 0u, .block = 1u, .stream = current_stream()});
 }

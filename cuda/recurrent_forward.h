@@ -208,8 +208,7 @@ class Forward {
                            .t = chunk.begin,
                            .rows = steps_.active(chunk.begin)};
     const std::int64_t* state = lists_.state + chunk.offset;
-    const PersistentPlan plan =
-        persistent_plan("recurrent forward", product(step.rows), chunk.end - chunk.begin);
+    const PersistentPlan plan = persistent_plan("recurrent forward", product(), shape_.T);
     if (plan) return persistent(plan, step, chunk.end);
     while (true) {
       run(step, state);
@@ -233,12 +232,12 @@ class Forward {
     });
   }
 
-  StepProduct product(std::int64_t rows) const {
+  StepProduct product() const {
     constexpr int bytes = sizeof(StoredOf<Cell>);
     return {.H = shape_.H,
             .gates = Cell::gates,
             .depth = shape_.H,
-            .rows = rows,
+            .rows = shape_.N,
             .weight_bytes = bytes,
             .operand_bytes = bytes,
             .sum_bytes = sizeof(Real)};

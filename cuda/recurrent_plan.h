@@ -141,7 +141,11 @@ void list_rows(const Steps& steps, const RowLists& lists) noexcept;
 //
 // persistent_plan() is the only place that decides. Plain cells take the persistent design wherever
 // the weights fit on the chip and there is more than one step; UNROLL_RECURRENT=step|persistent
-// forces one of the two, auto is the default. A forced design that cannot be had is an error.
+// forces one of the two, auto is the default. A design that is forced and cannot be had for lack of
+// room is an error; cells with options know the per-step design alone, and take it.
+//
+// The decision follows the sizes of the whole run, not those of a chunk or segment of its steps, so
+// that however a run is cut its sums have one order.
 //
 // The limit: a multiprocessor keeps 112 KiB of weights in its registers (256 threads, 448 bytes
 // each; of halves 56 KiB) and the rest in shared memory, beside the operands of a tile of rows and
@@ -175,7 +179,7 @@ Chip current_chip() noexcept;
 /// H units. Forwards the depth is H; the pullback's is gates H, with one column for each unit.
 struct StepProduct {
   std::int64_t H, gates, depth;
-  std::int64_t rows;                           // of the largest step
+  std::int64_t rows;                           // of a step of all sequences
   int weight_bytes, operand_bytes, sum_bytes;  // of a number; sums are float or double
 };
 
@@ -220,7 +224,7 @@ struct PersistentSettings {
 };
 PersistentSettings& persistent_settings() noexcept;
 
-/// The plan of a call with so many steps, or none for the per-step design. Where the user wants the
+/// The plan of a run with so many steps, or none for the per-step design. Where the user wants the
 /// persistent one and cannot have it, that is noted as what is wrong with the call `op`.
 PersistentPlan persistent_plan(const char* op, const StepProduct& product,
                                std::int64_t steps) noexcept;

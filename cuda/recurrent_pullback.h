@@ -300,12 +300,11 @@ class Pullback {
     const StepProduct product{.H = shape_.H,
                               .gates = 1,
                               .depth = Cell::gates * shape_.H,
-                              .rows = steps_.active(chunk.begin) * shape_.K,
+                              .rows = shape_.N * shape_.K,
                               .weight_bytes = sizeof(Stored),
                               .operand_bytes = sizeof(Real),
                               .sum_bytes = sizeof(Real)};
-    const PersistentPlan plan =
-        persistent_plan("recurrent pullback", product, chunk.end - chunk.begin);
+    const PersistentPlan plan = persistent_plan("recurrent pullback", product, shape_.T);
     if (!plan) return false;
     const bool aligned = packs_are_aligned(d_, row_, shape_.H, wide);
     with_tile(plan, [&](auto tile) {

@@ -295,12 +295,11 @@ class Pushforward {
     const StepProduct product{.H = H,
                               .gates = Cell::gates,
                               .depth = H,
-                              .rows = steps_.active(chunk.begin) * shape_.K,
+                              .rows = shape_.N * shape_.K,
                               .weight_bytes = sizeof(StoredOf<Cell>),
                               .operand_bytes = bytes,
                               .sum_bytes = bytes};
-    const PersistentPlan plan =
-        persistent_plan("recurrent pushforward", product, chunk.end - chunk.begin);
+    const PersistentPlan plan = persistent_plan("recurrent pushforward", product, shape_.T);
     if (!plan) return false;
     const bool aligned =
         packs_are_aligned(args_.w_hh, H, H, wide) && packs_are_aligned(dh(0), H, H, wide);

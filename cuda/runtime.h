@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "cuda/backend.h"
@@ -16,6 +17,12 @@ namespace unroll::UNROLL_GPU {
 
 inline void require(cudaError_t error, const char* what) {
   if (error != cudaSuccess) fail("cuda", std::string(what) + ": " + cudaGetErrorString(error));
+}
+
+/// Why this thread asked for a launch that cannot be, or null. CUDA's own words do not tell.
+inline const char*& refusal() noexcept {
+  static thread_local const char* why = nullptr;
+  return why;
 }
 
 struct Runtime {
@@ -67,7 +74,11 @@ struct Runtime {
   static void wait(Stream stream) { require(cudaStreamSynchronize(stream), "wait"); }
   static void wait_for_all() { require(cudaDeviceSynchronize(), "wait"); }
   /// Throws what launches of this thread noted.
-  static void check() { require(cudaGetLastError(), "launch"); }
+  static void check() {
+    const cudaError_t error = cudaGetLastError();
+    if (const char* const why = std::exchange(refusal(), nullptr)) fail("cuda", why);
+    require(error, "launch");
+  }
 
   static std::uintptr_t number_of(Stream stream) {
     return reinterpret_cast<std::uintptr_t>(stream);

@@ -105,7 +105,7 @@ __device__ T sum_below(T value) {
   return value;
 }
 
-// A block for each line, which has at least as many places.
+// A block for each line. For lines of block_threads numbers or more, which scan() sees to.
 template <class T>
 __global__ void __launch_bounds__(block_threads) scan_sums_kernel(ScanShape s, ScanArgs<T> args) {
   SHARED(T[block_threads / warp], totals);

@@ -78,6 +78,7 @@ class Group {
       at_once(open[i]);
       done();
     });
+    synchronize(facts_.device());  // and this one's what the jobs made
   }
 
   std::vector<SequenceInversion>& sequences() noexcept { return sequences_; }

@@ -66,7 +66,7 @@ struct AttentionPushHalf {
   const float* tbias = nullptr;                              // [K, bias_size], or null for 0
   Stored* tout;                                              // [K,B,Hq,Tq,Dv]
   float* tweights = nullptr;  // [K,B,Hq,Tq,Tk], or null where not wanted
-  void* scratch;              // attention_half_scratch(shape) bytes
+  void* scratch;              // attention_half_scratch(shape) bytes, aligned to 64
 };
 
 UNROLL_ON_GPU_SHAPE(attention_half_scratch, std::size_t, AttentionShape)

@@ -101,7 +101,7 @@ def run(name, tests, number, seconds, reached=None):
         return "no end"
     if done.returncode == 0:
         return None
-    test = re.findall(r"\[ RUN      \] (\S+)", done.stdout)[-1]
+    test = (re.findall(r"\[ RUN      \] (\S+)", done.stdout) or ["no test"])[-1]
     report = re.search(r"\bsim: ([a-z ]+)", done.stdout + done.stderr)
     return f"{test}: {report.group(1)}" if report else test
 
