@@ -1,6 +1,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <set>
+#include <string>
 
 #include "cuda/recurrent_plan.h"
 #include "cuda/runtime.h"
@@ -72,12 +75,20 @@ PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
 
 __global__ void refused_kernel() {}
 
+// The same text, which lives as long as the program: as a launch's name must.
+const char* kept(const char* text) {
+  static std::mutex& mutex = *new std::mutex;
+  static std::set<std::string>& all = *new std::set<std::string>;
+  const std::lock_guard lock(mutex);
+  return all.insert(text).first->c_str();
+}
+
 // An error like those of launches: of one without blocks, whose name says what is wrong.
 template <class... Values>
 void refuse(const char* format, Values... values) noexcept {
-  constexpr std::size_t room = 512;
-  char* what = new char[room];  // a launch's name lives as long as the program
-  std::snprintf(what, room, format, values...);
+  char text[512];
+  std::snprintf(text, sizeof text, format, values...);
+  const char* const what = kept(text);
 #ifdef __CUDACC__
   refusal() = what;
 #endif

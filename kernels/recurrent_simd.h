@@ -114,11 +114,11 @@ inline void copy_row(Real* to, const Real* from, Index count) {
     *to = *from;
     return;
   }
-  std::memcpy(to, from, std::size_t(count) * sizeof(Real));
+  if (count > 0) std::memcpy(to, from, std::size_t(count) * sizeof(Real));  // else they may be null
 }
 template <class Real>
 inline void zero_row(Real* to, Index count) {
-  std::memset(to, 0, std::size_t(count) * sizeof(Real));
+  if (count > 0) std::memset(to, 0, std::size_t(count) * sizeof(Real));
 }
 // Zeros where sequence n is padded, in direction k of x, whose [K,T,N] rows are `stride` apart. Of
 // the segments of a run the first does it for all.
