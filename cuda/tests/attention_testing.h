@@ -356,6 +356,34 @@ void expect_bits(const std::vector<T>& a, const std::vector<T>& b) {
   EXPECT_TRUE(a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
+/// Two tiles of queries and of keys, and two sequences with most of the options, for every type.
+inline const Case two_tiles{.B = 1,
+                            .Hq = 2,
+                            .Hk = 1,
+                            .Tq = 34,
+                            .Tk = 37,
+                            .D = 8,
+                            .Dv = 36,
+                            .key_lengths = {35},
+                            .scale = 0.3,
+                            .causal = true,
+                            .bias = true,
+                            .drop = 0.2};
+inline const Case most_options{.B = 2,
+                               .Hq = 2,
+                               .Hk = 1,
+                               .Tq = 18,
+                               .Tk = 17,
+                               .D = 40,
+                               .Dv = 5,
+                               .key_lengths = {17, 0},
+                               .query_lengths = {7, 18},
+                               .scale = 0.5,
+                               .causal = true,
+                               .bias = true,
+                               .additive = true,
+                               .drop = 0.2};
+
 /// All passes of a problem, in every order.
 template <class Stored>
 void expect_same_bits(const Case& c) {

@@ -263,7 +263,7 @@ class RecurrentHalf : public ::testing::TestWithParam<RecurrentDesign> {
   const sim::PersistentSettings before_ = sim::persistent_settings();
 };
 
-TEST_P(RecurrentHalf, IsCloseToDouble) {
+TEST_P(RecurrentHalf, IsWithinItsRoundingsOfDouble) {
   for (const Sizes& sizes :
        {Sizes{1, 1, 1, 1}, Sizes{3, 2, 3, 7}, Sizes{4, 5, 2, 24},
         Sizes{4, 6, 3, 12, {2, 4, 0, 1, 4, 3}}, Sizes{3, 4, 2, 9, {3, 0, 2, 1}, true}}) {
