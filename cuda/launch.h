@@ -19,6 +19,10 @@
 
 namespace unroll {
 
+// One program may hold the simulator too, whose Launch and launch() have these names: where they
+// had the same symbols, the linker would keep one of the two for both.
+inline namespace by_nvcc {
+
 using Stream = cudaStream_t;
 
 struct Launch {
@@ -28,11 +32,6 @@ struct Launch {
   bool cooperative = false;
   Stream stream = {};
 };
-
-namespace cuda::detail {
-template <class T>
-using type = T;
-}
 
 // A failure stays with the CUDA runtime, whose next call returns it.
 template <class... P, class... A>
@@ -48,6 +47,13 @@ void launch(void (*kernel)(P...), const Launch& how, A&&... arguments) noexcept 
   config.dynamicSmemBytes = how.shared, config.stream = how.stream;
   config.attrs = &cooperative, config.numAttrs = how.cooperative ? 1 : 0;
   cudaLaunchKernelEx(&config, kernel, P(arguments)...);
+}
+
+}  // namespace by_nvcc
+
+namespace cuda::detail {
+template <class T>
+using type = T;
 }
 
 }  // namespace unroll

@@ -13,6 +13,8 @@
 
 namespace unroll {
 
+inline namespace by_simulator {  // a program may hold nvcc's too: cuda/launch.h
+
 using Stream = sim::Stream;
 
 /// How a kernel is started. The name is for messages and the meter; it lives as long as the
@@ -24,6 +26,8 @@ struct Launch {
   bool cooperative = false;  // all blocks are resident at once and may use grid.sync()
   Stream stream = {};
 };
+
+}  // namespace by_simulator
 
 namespace sim::detail {
 
@@ -50,6 +54,8 @@ using type = T;
 
 }  // namespace sim::detail
 
+inline namespace by_simulator {
+
 /// Queues kernel(arguments...) on the launch's stream; the arguments are converted and copied now.
 /// A launch that the architecture cannot do is noted like what kernels do wrong: the next wait, or
 /// sim::check(), throws it.
@@ -72,6 +78,7 @@ void launch(void (*kernel)(P...), const Launch& how, A&&... arguments) noexcept 
                         std::move(pointers)});
 }
 
+}  // namespace by_simulator
 }  // namespace unroll
 
 #define SHARED(T, name)                                                                           \
