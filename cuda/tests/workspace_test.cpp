@@ -15,7 +15,7 @@ TEST(Workspace, IsOnePiecePerStream) {
 }
 
 TEST(Workspace, FetchesWhenTheStreamIsDone) {
-  const DeviceArray<double> from({2.5}), x(1);
+  const DeviceArray<double> from(std::vector<double>{2.5}), x(1);
   device::copy_bytes(x.data(), from.data(), sizeof(double));
   EXPECT_EQ(device::fetched(x.data()), 2.5);
 }
