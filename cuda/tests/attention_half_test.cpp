@@ -67,6 +67,14 @@ TYPED_TEST(GpuAttentionHalf, PullIsTheCpusRounded) {
   }
 }
 
+#ifdef __CUDACC__  // the simulator would take minutes
+TYPED_TEST(GpuAttentionHalf, FillsTheGpu) {
+  expect_forward<TypeParam>(many_blocks, false);
+  expect_push<TypeParam>(many_blocks, true);
+  expect_pull<TypeParam>(many_blocks, {});
+}
+#endif
+
 // Of one key the weight is 1: nothing is rounded, not the largest number nor the least.
 TYPED_TEST(GpuAttentionHalf, OneKeyGivesItsValue) {
   const Case c{.B = 1, .Hq = 1, .Hk = 1, .Tq = 1, .Tk = 1, .D = 3, .Dv = 7};

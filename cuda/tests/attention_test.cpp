@@ -67,6 +67,14 @@ TYPED_TEST(GpuAttention, PullIsTheCpus) {
   }
 }
 
+#ifdef __CUDACC__  // the simulator would take minutes
+TYPED_TEST(GpuAttention, FillsTheGpu) {
+  expect_forward<TypeParam>(many_blocks, false);
+  expect_push<TypeParam>(many_blocks, true);
+  expect_pull<TypeParam>(many_blocks, {});
+}
+#endif
+
 TYPED_TEST(GpuAttention, SameBitsInEveryOrder) {
   Case additive = two_tiles;
   additive.additive = true, additive.D = 3, additive.Dv = 2;

@@ -384,6 +384,18 @@ inline const Case most_options{.B = 2,
                                .additive = true,
                                .drop = 0.2};
 
+/// Tiles for all the multiprocessors that a GPU has: too many for the simulator.
+inline const Case many_blocks{.B = 4,
+                              .Hq = 8,
+                              .Hk = 4,
+                              .Tq = 300,
+                              .Tk = 333,
+                              .D = 128,
+                              .Dv = 128,
+                              .key_lengths = {333, 300, 17, 256},
+                              .scale = 0.09,
+                              .causal = true};
+
 /// All passes of a problem, in every order.
 template <class Stored>
 void expect_same_bits(const Case& c) {

@@ -245,12 +245,25 @@ TEST(Persistent, IsTheCpus) {
         for (const Variant& v : sizes(cell)) {
           expect_cpu<float>(v);
           expect_cpu<double>(v);
+          if (HasFailure()) return;
         }
       }
     });
     if (HasFailure()) return;
   }
 }
+
+#ifdef __CUDACC__  // the simulator would take minutes
+// Units and rows for all the multiprocessors that there are.
+TEST(Persistent, FillsTheGpu) {
+  const WithSettings with(forced(device::current_chip()));
+  for (const Cell cell : cells) {
+    const Variant v = variant(cell, "large", 5, 70, 24, 600);
+    expect_cpu<float>(v, 0.05);
+    expect_cpu<double>(v, 0.05);
+  }
+}
+#endif
 
 // Nothing is launched that has no step.
 TEST(Persistent, Empty) {

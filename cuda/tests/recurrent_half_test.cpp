@@ -61,6 +61,7 @@ struct Sizes {
   std::int64_t T, N, I, H;
   std::vector<std::int64_t> lengths = {};
   bool reverse = false;
+  double weights = 0.3;  // their deviation
 };
 
 // The types and kernels of a cell, the CPU's in double and those with half storage.
@@ -97,8 +98,8 @@ template <class Stored, class Family>
 struct Problem {
   Sizes z;
   std::int64_t G = Family::gates;
-  Rounded<Stored> x{z.T * z.N * z.I, 1, 0.7}, w_ih{G * z.H * z.I, 2, 0.3},
-      w_hh{G * z.H * z.H, 3, 0.3}, h0{z.N * z.H, 4, 0.5}, dy{z.T * z.N * z.H, 5, 0.5};
+  Rounded<Stored> x{z.T * z.N * z.I, 1, 0.7}, w_ih{G * z.H * z.I, 2, z.weights},
+      w_hh{G * z.H * z.H, 3, z.weights}, h0{z.N * z.H, 4, 0.5}, dy{z.T * z.N * z.H, 5, 0.5};
   std::vector<float> b_ih = normal<float>(std::size_t(G * z.H), 6),
                      b_hh = normal<float>(std::size_t(G * z.H), 7),
                      c0 = normal<float>(std::size_t(z.N * z.H), 8);
@@ -274,6 +275,18 @@ TEST_P(RecurrentHalf, IsWithinItsRoundingsOfDouble) {
     expect_close_to_double<Bfloat16, GruFamily>(sizes);
   }
 }
+
+#ifdef __CUDACC__  // the simulator would take minutes
+// Units and rows for all the multiprocessors that there are.
+TEST_P(RecurrentHalf, FillsTheGpu) {
+  device::persistent_settings().chip = device::current_chip();
+  const Sizes sizes{.T = 5, .N = 70, .I = 24, .H = 600, .weights = 0.03};
+  expect_close_to_double<Float16, LstmFamily>(sizes);
+  expect_close_to_double<Bfloat16, LstmFamily>(sizes);
+  expect_close_to_double<Float16, GruFamily>(sizes);
+  expect_close_to_double<Bfloat16, GruFamily>(sizes);
+}
+#endif
 
 TEST_P(RecurrentHalf, SameBitsInEveryOrder) {
   const Problem<Bfloat16, LstmFamily> p{{3, 5, 2, 12, {3, 1, 0, 2, 3}}};
