@@ -1,4 +1,4 @@
-// Attention with half storage on the simulator against the CPU's in float, on the same rounded
+// Attention with half storage on a GPU against the CPU's in float, on the same rounded
 // numbers.
 #include "cuda/attention_plan.h"
 #include "cuda/tests/attention_meter.h"
@@ -67,19 +67,27 @@ TYPED_TEST(GpuAttentionHalf, PullIsTheCpusRounded) {
   }
 }
 
+#ifdef __CUDACC__  // the simulator would take minutes
+TYPED_TEST(GpuAttentionHalf, FillsTheGpu) {
+  expect_forward<TypeParam>(many_blocks, false);
+  expect_push<TypeParam>(many_blocks, true);
+  expect_pull<TypeParam>(many_blocks, {});
+}
+#endif
+
 // Of one key the weight is 1: nothing is rounded, not the largest number nor the least.
 TYPED_TEST(GpuAttentionHalf, OneKeyGivesItsValue) {
   const Case c{.B = 1, .Hq = 1, .Hk = 1, .Tq = 1, .Tk = 1, .D = 3, .Dv = 7};
   auto in = inputs<TypeParam>(c, 1, 1);
   in.v = {65504.f, -65504.f, 0x1p-24f, 0x1.8p-14f, 1.f, -0x1.01p3f, 0.f};
   in.v = rounded<TypeParam>(in.v);
-  EXPECT_EQ(on_sim<TypeParam>(c, in).out, in.v);
+  EXPECT_EQ(on_gpu<TypeParam>(c, in).out, in.v);
 }
 
 TYPED_TEST(GpuAttentionHalf, NoQueryNoLaunch) {
   const Case c{.B = 2, .Hq = 1, .Hk = 1, .Tq = 0, .Tk = 2, .D = 3, .Dv = 3};
   const auto in = inputs<TypeParam>(c, 1, 1), tangent = inputs<TypeParam>(c, K, 10);
-  expect_no_launch([&] { push_on_sim<TypeParam>(c, in, on_sim<TypeParam>(c, in), tangent, true); });
+  expect_no_launch([&] { push_on_gpu<TypeParam>(c, in, on_gpu<TypeParam>(c, in), tangent, true); });
 }
 
 TEST(GpuAttentionHalfBits, SameInEveryOrder) { expect_same_bits<Bfloat16>(two_tiles); }
@@ -108,6 +116,7 @@ TEST(GpuAttentionHalfPlan, HoldsMoreThanFloat) {
   for (const int side : space.side) EXPECT_EQ(side % 4, 0) << "not aligned";
 }
 
+#ifndef __CUDACC__  // the meter is the simulator's
 // ---- the meter: both half types move the same bytes
 
 TEST(GpuAttentionHalfMeter, ForwardMovesItsTiledMinimum) {
@@ -122,6 +131,7 @@ TEST(GpuAttentionHalfMeter, PushMovesItsTiledMinimum) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "the meter needs kernels with checks";
   expect_least_of_push<Bfloat16>();
 }
+#endif
 
 }  // namespace
 }  // namespace unroll::gpu_test

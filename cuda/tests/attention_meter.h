@@ -4,6 +4,8 @@
 //   expect_least_of_forward<Bfloat16>();
 #pragma once
 
+#ifndef __CUDACC__
+
 #include "cuda/attention_plan.h"
 #include "cuda/tests/attention_testing.h"
 #include "cuda/tests/traffic.h"
@@ -40,7 +42,7 @@ void expect_least_of_forward() {
   const MeteredSizes z{.n = wide_tile<Stored>, .D = wide_tile<Stored>};
   const Case c = z.problem();
   const Metered metered;
-  on_sim<Stored>(c, inputs<Stored>(c, 1, 1), false);
+  on_gpu<Stored>(c, inputs<Stored>(c, 1, 1), false);
   expect_least<Stored>("attention", z.heads * (2 + 2 * z.tiles) * z.side(), z.heads * 2 * z.rows());
 }
 
@@ -54,7 +56,7 @@ void expect_least_of_pull() {
   const auto in = inputs<Stored>(c, 1, 1);
   const auto out = forward_of<Stored>(c, in), u = random_cotangent<Stored>(c, 20);
   const Metered metered;
-  pull_on_sim<Stored>(c, in, out, u, {.dweights = false});
+  pull_on_gpu<Stored>(c, in, out, u, {.dweights = false});
   const std::int64_t rows = K * z.heads * 3 * z.rows(), side = K * z.side();
   expect_least<Stored>("attention_pull_delta", z.heads * 2 * side, rows / 3);
   expect_least<Stored>("attention_pull_queries", z.heads * (3 + 2 * z.tiles) * side, rows);
@@ -70,10 +72,12 @@ void expect_least_of_push() {
   const auto in = inputs<Stored>(c, 1, 1), tangent = inputs<Stored>(c, K, 10);
   const auto out = forward_of<Stored>(c, in);
   const Metered metered;
-  push_on_sim<Stored>(c, in, out, tangent, true);
+  push_on_gpu<Stored>(c, in, out, tangent, true);
   const std::int64_t scores = z.rows() * z.rows();
   expect_least<Stored>("attention_push", K * z.heads * (2 + 4 * z.tiles + 2) * z.side(),
                        K * z.heads * (2 * z.rows() + 4 * scores));
 }
 
 }  // namespace unroll::gpu_test
+
+#endif

@@ -1,4 +1,4 @@
-// Attention on the simulator against the CPU's, with every option of the contract.
+// Attention on a GPU against the CPU's, with every option of the contract.
 #include "cuda/attention_plan.h"
 #include "cuda/tests/attention_meter.h"
 #include "cuda/tests/attention_testing.h"
@@ -37,7 +37,7 @@ std::vector<Case> all_cases() {
 // Less where each access is checked, for time's sake: the largest runs without.
 std::vector<Case> sweep_cases() {
   std::vector<Case> all = all_cases();
-  if (sim::kernels_have_checks())
+  if (kernels_have_checks())
     std::erase_if(all, [](const Case& c) { return c.B * c.Hq * c.Tq * c.Tk > 12000; });
   return all;
 }
@@ -66,6 +66,14 @@ TYPED_TEST(GpuAttention, PullIsTheCpus) {
     expect_pull<TypeParam>(c, wishes[wish]);
   }
 }
+
+#ifdef __CUDACC__  // the simulator would take minutes
+TYPED_TEST(GpuAttention, FillsTheGpu) {
+  expect_forward<TypeParam>(many_blocks, false);
+  expect_push<TypeParam>(many_blocks, true);
+  expect_pull<TypeParam>(many_blocks, {});
+}
+#endif
 
 TYPED_TEST(GpuAttention, SameBitsInEveryOrder) {
   Case additive = two_tiles;
@@ -97,6 +105,7 @@ TEST(GpuAttentionPlan, FitsAndHoldsWhatFits) {
   }
 }
 
+#ifndef __CUDACC__  // the meter is the simulator's
 // ---- the meter
 
 // What each kernel of the three passes did.
@@ -105,9 +114,9 @@ std::vector<sim::KernelMeter> run_all(const Case& c) {
   const Inputs<T> in(c, 1, 1), tangent(c, K, 10);
   const Outputs<T> out = on_cpu(c, in), u = random_cotangent<T>(c, 20);
   sim::reset_meter();
-  on_sim<T>(c, in);
-  pull_on_sim<T>(c, in, out, u, {});
-  push_on_sim<T>(c, in, out, tangent, true);
+  on_gpu<T>(c, in);
+  pull_on_gpu<T>(c, in, out, u, {});
+  push_on_gpu<T>(c, in, out, tangent, true);
   return sim::meter();
 }
 
@@ -148,6 +157,7 @@ TYPED_TEST(GpuAttention, PushMovesItsTiledMinimum) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "the meter needs kernels with checks";
   expect_least_of_push<TypeParam>();
 }
+#endif
 
 }  // namespace
 }  // namespace unroll::gpu_test

@@ -1,4 +1,4 @@
-// Runs the attention kernels of a type of storage on the simulator, and compares them with the
+// Runs the attention kernels of a type of storage on a GPU, and compares them with the
 // CPU's.
 //
 //   for (const Case& c : cases) expect_forward<Bfloat16>(c);
@@ -31,10 +31,10 @@ struct Kernels {
   using Real = Stored;
   using Inputs = AttentionInputs<Real>;
   using Pull = AttentionPull<Real>;
-  static constexpr auto scratch = sim::attention_scratch<Real>;
-  static constexpr auto forward = sim::attention<Real>;
-  static constexpr auto pull = sim::attention_pull<Real>;
-  static constexpr auto push = sim::attention_push<Real>;
+  static constexpr auto scratch = device::attention_scratch<Real>;
+  static constexpr auto forward = device::attention<Real>;
+  static constexpr auto pull = device::attention_pull<Real>;
+  static constexpr auto push = device::attention_push<Real>;
   static constexpr double eps = 0, least = 0;
   static Real round(Real x) { return x; }
   static Real widen(Real x) { return x; }
@@ -44,10 +44,10 @@ struct HalfKernels {
   using Real = float;
   using Inputs = AttentionInputsHalf<Stored>;
   using Pull = AttentionPullHalf<Stored>;
-  static constexpr auto scratch = sim::attention_half_scratch<Stored>;
-  static constexpr auto forward = sim::attention_half<Stored>;
-  static constexpr auto pull = sim::attention_half_pull<Stored>;
-  static constexpr auto push = sim::attention_half_push<Stored>;
+  static constexpr auto scratch = device::attention_half_scratch<Stored>;
+  static constexpr auto forward = device::attention_half<Stored>;
+  static constexpr auto pull = device::attention_half_pull<Stored>;
+  static constexpr auto push = device::attention_half_push<Stored>;
   static Stored round(float x) { return to_stored(double(x)); }
   static float widen(Stored x) { return float(to_double(x)); }
 };
@@ -161,7 +161,7 @@ Outputs<T> on_cpu(const Case& c, const Inputs<T>& in, bool weights = true) {
   return out;
 }
 template <class Stored>
-Outputs<Real<Stored>> on_sim(const Case& c, const Inputs<Real<Stored>>& in, bool weights = true) {
+Outputs<Real<Stored>> on_gpu(const Case& c, const Inputs<Real<Stored>>& in, bool weights = true) {
   Outputs<Real<Stored>> out(c, 1);
   const OnDevice<Stored> x(c, in, 1);
   const DeviceArray<Stored> y(out.out.size());
@@ -178,7 +178,7 @@ Outputs<Real<Stored>> on_sim(const Case& c, const Inputs<Real<Stored>>& in, bool
 template <class Stored>
 void expect_forward(const Case& c, bool weights) {
   const auto in = inputs<Stored>(c, 1, 1);
-  const auto got = on_sim<Stored>(c, in, weights), want = on_cpu(c, in, weights);
+  const auto got = on_gpu<Stored>(c, in, weights), want = on_cpu(c, in, weights);
   expect_stored<Stored>(got.out, want.out, tolerance<Stored>);
   expect_close(got.weights, want.weights, tolerance<Stored>);
   expect_close(got.stats, want.stats, tolerance<Stored>);
@@ -215,7 +215,7 @@ std::vector<std::vector<T>> push_on_cpu(const Case& c, const Inputs<T>& in, cons
   return {moved.out, moved.weights};
 }
 template <class Stored>
-std::vector<std::vector<Real<Stored>>> push_on_sim(const Case& c, const Inputs<Real<Stored>>& in,
+std::vector<std::vector<Real<Stored>>> push_on_gpu(const Case& c, const Inputs<Real<Stored>>& in,
                                                    const Outputs<Real<Stored>>& out,
                                                    const Inputs<Real<Stored>>& tangent, bool all) {
   const Outputs<Real<Stored>> empty(c, K);
@@ -242,7 +242,7 @@ template <class Stored>
 void expect_push(const Case& c, bool all) {
   const auto in = inputs<Stored>(c, 1, 1), tangent = inputs<Stored>(c, K, 10);
   const auto out = forward_of<Stored>(c, in);
-  const auto got = push_on_sim<Stored>(c, in, out, tangent, all);
+  const auto got = push_on_gpu<Stored>(c, in, out, tangent, all);
   const auto want = push_on_cpu(c, in, out, tangent, all);
   // Of one key, the weight does not move.
   expect_stored<Stored>(got[0], want[0], tolerance<Stored>, 1);
@@ -308,7 +308,7 @@ Inputs<T> pull_on_cpu(const Case& c, const Inputs<T>& in, const Outputs<T>& out,
   return d;
 }
 template <class Stored>
-Inputs<Real<Stored>> pull_on_sim(const Case& c, const Inputs<Real<Stored>>& in,
+Inputs<Real<Stored>> pull_on_gpu(const Case& c, const Inputs<Real<Stored>>& in,
                                  const Outputs<Real<Stored>>& out, const Outputs<Real<Stored>>& u,
                                  const Wish& w) {
   using T = Real<Stored>;
@@ -335,7 +335,7 @@ template <class Stored>
 void expect_pull(const Case& c, const Wish& wish) {
   const auto in = inputs<Stored>(c, 1, 1);
   const auto out = forward_of<Stored>(c, in), u = random_cotangent<Stored>(c, 20);
-  const auto got = pull_on_sim<Stored>(c, in, out, u, wish);
+  const auto got = pull_on_gpu<Stored>(c, in, out, u, wish);
   const auto want = pull_on_cpu(c, in, out, u, wish);
   expect_stored<Stored>(got.q, want.q, 4 * tolerance<Stored>);
   expect_stored<Stored>(got.k, want.k, 4 * tolerance<Stored>);
@@ -384,20 +384,32 @@ inline const Case most_options{.B = 2,
                                .additive = true,
                                .drop = 0.2};
 
+/// Tiles for all the multiprocessors that a GPU has: too many for the simulator.
+inline const Case many_blocks{.B = 4,
+                              .Hq = 8,
+                              .Hk = 4,
+                              .Tq = 300,
+                              .Tk = 333,
+                              .D = 128,
+                              .Dv = 128,
+                              .key_lengths = {333, 300, 17, 256},
+                              .scale = 0.09,
+                              .causal = true};
+
 /// All passes of a problem, in every order.
 template <class Stored>
 void expect_same_bits(const Case& c) {
   const auto in = inputs<Stored>(c, 1, 1), tangent = inputs<Stored>(c, K, 10);
-  const auto out = on_sim<Stored>(c, in), u = random_cotangent<Stored>(c, 20);
-  const auto d = pull_on_sim<Stored>(c, in, out, u, {});
-  const auto moved = push_on_sim<Stored>(c, in, out, tangent, true);
+  const auto out = on_gpu<Stored>(c, in), u = random_cotangent<Stored>(c, 20);
+  const auto d = pull_on_gpu<Stored>(c, in, out, u, {});
+  const auto moved = push_on_gpu<Stored>(c, in, out, tangent, true);
   in_every_order([&] {
-    const auto again = on_sim<Stored>(c, in);
+    const auto again = on_gpu<Stored>(c, in);
     expect_bits(again.out, out.out), expect_bits(again.stats, out.stats);
     expect_bits(again.weights, out.weights);
-    const auto pulled = pull_on_sim<Stored>(c, in, out, u, {});
+    const auto pulled = pull_on_gpu<Stored>(c, in, out, u, {});
     for (std::size_t i = 0; i < d.all().size(); i++) expect_bits(*pulled.all()[i], *d.all()[i]);
-    const auto pushed = push_on_sim<Stored>(c, in, out, tangent, true);
+    const auto pushed = push_on_gpu<Stored>(c, in, out, tangent, true);
     for (std::size_t i = 0; i < moved.size(); i++) expect_bits(pushed[i], moved[i]);
   });
 }
@@ -409,7 +421,7 @@ void expect_distributions() {
   for (const double level : {-1e30, 1e30, -300.0, 300.0, -double(INFINITY)}) {
     auto in = inputs<Stored>(c, 1, 1);
     in.bias.assign(in.bias.size(), Real<Stored>(level));
-    const auto out = on_sim<Stored>(c, in);
+    const auto out = on_gpu<Stored>(c, in);
     for (std::int64_t i = 0; i < c.Tq; i++) {
       double sum = 0;
       for (std::int64_t j = 0; j < c.Tk; j++) sum += double(out.weights[std::size_t(i * c.Tk + j)]);

@@ -42,12 +42,12 @@ std::vector<T> losses(const Case<T>& c) {
   const DeviceArray<T> x(c.x), weight(c.weight), loss(c.target.size()), shift(c.target.size());
   const DeviceArray<T> log_sum(c.target.size());
   const DeviceArray<std::int64_t> target(c.target);
-  sim::cross_entropy<T>(c.s, {.x = x.data(),
-                              .target = target.data(),
-                              .weight = weight.data(),
-                              .loss = loss.data(),
-                              .shift = shift.data(),
-                              .log_sum = log_sum.data()});
+  device::cross_entropy<T>(c.s, {.x = x.data(),
+                                 .target = target.data(),
+                                 .weight = weight.data(),
+                                 .loss = loss.data(),
+                                 .shift = shift.data(),
+                                 .log_sum = log_sum.data()});
   return joined({loss.values(), shift.values(), log_sum.values()});
 }
 
@@ -111,8 +111,8 @@ template <class T>
 void check_maps(const Case<T>& c, double beta) {
   const std::size_t few = c.target.size() * std::size_t(c.s.directions);
   const std::size_t many = few * std::size_t(c.s.n);
-  check_linear(c, few, many, beta, sim::cross_entropy_pull<T>, cpu::cross_entropy_pull<T>);
-  check_linear(c, many, few, 0, sim::cross_entropy_push<T>, cpu::cross_entropy_push<T>);
+  check_linear(c, few, many, beta, device::cross_entropy_pull<T>, cpu::cross_entropy_pull<T>);
+  check_linear(c, many, few, 0, device::cross_entropy_push<T>, cpu::cross_entropy_push<T>);
 }
 
 TEST(CrossEntropyKernel, LinearMapsEqualTheCpu) {

@@ -11,7 +11,7 @@
 namespace unroll {
 namespace {
 
-using gpu_test::DeviceArray;
+using namespace gpu_test;
 
 constexpr int unary_ops = int(Unary::gelu_tanh) + 1;
 constexpr int binary_ops = int(Binary::relu_pull) + 1;
@@ -30,7 +30,7 @@ constexpr double tolerance = std::is_same_v<T, float> ? 2e-6 : 1e-14;
 // Numbers of both signs and all sizes, and what is special.
 template <class T>
 std::vector<T> values(std::size_t n, unsigned seed = 1) {
-  std::vector<T> x = gpu_test::normal<T>(n, seed);
+  std::vector<T> x = normal<T>(n, seed);
   if constexpr (std::is_same_v<T, std::int64_t>) {
     for (std::size_t i = 0; i < n; i++) x[i] = static_cast<T>(i * 7 % 11) - 5;
   } else if constexpr (!std::is_same_v<T, bool>) {
@@ -106,7 +106,7 @@ void check_unary(Unary op, double p0, double p1, const Strided& s, std::size_t s
   std::vector<T> expected(n, T(7));
   cpu::unary<T>(shape, {x.data() + shift, expected.data() + shift + start_of(s, 0)});
   const DeviceArray<T> from(x), to(std::vector<T>(n, T(7)));
-  sim::unary<T>(shape, {from.data() + shift, to.data() + shift + start_of(s, 0)});
+  device::unary<T>(shape, {from.data() + shift, to.data() + shift + start_of(s, 0)});
   expect_near(to.values(), expected);
 }
 
@@ -142,7 +142,7 @@ TYPED_TEST(ElementwiseOf, EveryBinaryOpAndSpace) {
     std::vector<T> expected(256, T(7));
     cpu::binary<T>(shape, {a.data(), b.data(), expected.data() + start_of(s, 0)});
     const DeviceArray<T> to(std::vector<T>(256, T(7)));
-    sim::binary<T>(shape, {at.data(), bt.data(), to.data() + start_of(s, 0)});
+    device::binary<T>(shape, {at.data(), bt.data(), to.data() + start_of(s, 0)});
     SCOPED_TRACE("op " + std::to_string(int(op)));
     expect_near(to.values(), expected);
   };
@@ -162,18 +162,18 @@ TEST(Elementwise, WholeNumbersDivideAsOnTheCpu) {
   std::vector<std::int64_t> expected(6);
   cpu::binary<std::int64_t>(shape, {a.data(), b.data(), expected.data()});
   const DeviceArray<std::int64_t> at(a), bt(b), to(6);
-  sim::binary<std::int64_t>(shape, {at.data(), bt.data(), to.data()});
+  device::binary<std::int64_t>(shape, {at.data(), bt.data(), to.data()});
   EXPECT_EQ(to.values(), expected);
 }
 
 // Bytes, as vectors and as bools.
 std::vector<std::uint8_t> bytes_of(const DeviceArray<bool>& flags) {
   std::vector<std::uint8_t> host(flags.size());
-  sim::memcpy(host.data(), flags.data(), flags.size());
+  device::download(host.data(), flags.data(), flags.size());
   return host;
 }
 void set_bytes(const DeviceArray<bool>& flags, const std::vector<std::uint8_t>& host) {
-  sim::memcpy(flags.data(), host.data(), host.size());
+  device::upload(flags.data(), host.data(), host.size());
 }
 
 template <class T>
@@ -188,7 +188,7 @@ void check_compare(const Strided& s) {
     cpu::compare<T>(shape, {a.data(), moved.data(), reinterpret_cast<bool*>(expected.data())});
     const DeviceArray<bool> to(256);
     set_bytes(to, std::vector<std::uint8_t>(256, 1));
-    sim::compare<T>(shape, {at.data(), bt.data(), to.data()});
+    device::compare<T>(shape, {at.data(), bt.data(), to.data()});
     EXPECT_EQ(bytes_of(to), expected) << "op " << op;
   }
 }
@@ -207,7 +207,7 @@ TEST(Elementwise, ComparisonsAndTests) {
       const DeviceArray<float> from(x);
       const DeviceArray<bool> to(256);
       set_bytes(to, std::vector<std::uint8_t>(256, 1));
-      sim::test<float>(shape, {from.data(), to.data()});
+      device::test<float>(shape, {from.data(), to.data()});
       EXPECT_EQ(bytes_of(to), expected);
     }
   }
@@ -218,10 +218,10 @@ TEST(Elementwise, ComparesAndSelectsBools) {
   for (std::size_t i = 0; i < 64; i++) a[i] = i % 2, b[i] = i / 2 % 2;
   const DeviceArray<bool> at(64), bt(64), to(64);
   set_bytes(at, a), set_bytes(bt, b);
-  sim::compare<bool>({Compare::lt, dense(64)}, {at.data(), bt.data(), to.data()});
+  device::compare<bool>({Compare::lt, dense(64)}, {at.data(), bt.data(), to.data()});
   for (std::size_t i = 0; i < 64; i++) expected[i] = a[i] < b[i];
   EXPECT_EQ(bytes_of(to), expected);
-  sim::where<bool>({dense(64)}, {at.data(), bt.data(), at.data(), to.data()});
+  device::where<bool>({dense(64)}, {at.data(), bt.data(), at.data(), to.data()});
   for (std::size_t i = 0; i < 64; i++) expected[i] = a[i] ? b[i] : a[i];
   EXPECT_EQ(bytes_of(to), expected);
 }
@@ -238,7 +238,7 @@ void check_where(const Strided& s) {
   const DeviceArray<bool> ct(256);
   set_bytes(ct, condition);
   const DeviceArray<T> at(a), bt(b), to(std::vector<T>(256, T(7)));
-  sim::where<T>(shape, {ct.data(), at.data(), bt.data(), to.data()});
+  device::where<T>(shape, {ct.data(), at.data(), bt.data(), to.data()});
   expect_near(to.values(), expected);
 }
 
@@ -254,16 +254,17 @@ TEST(Elementwise, Where) {
 
 TEST(Elementwise, TheSameBitsInEveryOrderAndInPlace) {
   std::vector<float> first;
-  gpu_test::in_every_order([&] {
+  in_every_order([&] {
     const DeviceArray<float> x(values<float>(1000));
-    sim::unary<float>({Unary::tanh, dense(1000)}, {x.data(), x.data()});
-    sim::unary<float>({Unary::mul_scalar, dense(1000), 3}, {x.data(), x.data()});
+    device::unary<float>({Unary::tanh, dense(1000)}, {x.data(), x.data()});
+    device::unary<float>({Unary::mul_scalar, dense(1000), 3}, {x.data(), x.data()});
     if (first.empty()) first = x.values();
     const std::vector<float> now = x.values();
     EXPECT_EQ(std::memcmp(first.data(), now.data(), 4000), 0);
   });
 }
 
+#ifndef __CUDACC__  // the meter is the simulator's
 class ElementwiseTraffic : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -271,14 +272,14 @@ class ElementwiseTraffic : public ::testing::Test {
   }
   void expect_least(const char* kernel) {
     sim::synchronize();
-    const sim::KernelMeter row = gpu_test::meter_of(kernel);
-    EXPECT_GE(gpu_test::bytes_moved(row), double(row.read.least + row.written.least)) << kernel;
-    gpu_test::expect_lean(row);
+    const sim::KernelMeter row = meter_of(kernel);
+    EXPECT_GE(bytes_moved(row), double(row.read.least + row.written.least)) << kernel;
+    expect_lean(row);
     sim::reset_meter();
   }
 
  private:
-  const gpu_test::Metered now_;
+  const Metered now_;
 };
 
 TEST_F(ElementwiseTraffic, IsTheElements) {
@@ -286,15 +287,15 @@ TEST_F(ElementwiseTraffic, IsTheElements) {
   const DeviceArray<float> a(values<float>(M * N)), b(values<float>(M * N)), c(M * N);
   const DeviceArray<double> wide(values<double>(M * N)), wide_to(M * N);
   const DeviceArray<bool> flags(M * N);
-  sim::unary<float>({Unary::exp, dense(M * N)}, {a.data(), c.data()});
+  device::unary<float>({Unary::exp, dense(M * N)}, {a.data(), c.data()});
   expect_least("unary");
-  sim::unary<double>({Unary::exp, dense(M * N - 1)}, {wide.data(), wide_to.data()});
+  device::unary<double>({Unary::exp, dense(M * N - 1)}, {wide.data(), wide_to.data()});
   expect_least("unary");
-  sim::binary<float>({Binary::add, dense(M * N)}, {a.data(), b.data(), c.data()});
+  device::binary<float>({Binary::add, dense(M * N)}, {a.data(), b.data(), c.data()});
   expect_least("binary");
-  sim::compare<float>({Compare::lt, dense(M * N)}, {a.data(), b.data(), flags.data()});
+  device::compare<float>({Compare::lt, dense(M * N)}, {a.data(), b.data(), flags.data()});
   expect_least("compare");
-  sim::where<float>({dense(M * N)}, {flags.data(), a.data(), b.data(), c.data()});
+  device::where<float>({dense(M * N)}, {flags.data(), a.data(), b.data(), c.data()});
   expect_least("where");
 }
 
@@ -303,11 +304,12 @@ TEST_F(ElementwiseTraffic, OfBroadcastOperandsIsTheirElements) {
   const DeviceArray<float> a(values<float>(M * N)), b(values<float>(N)), c(M * N);
   for (const std::vector<std::int64_t>& second :
        {std::vector<std::int64_t>{0, 1}, {1, 0}, {0, 0}}) {
-    sim::binary<float>({Binary::mul, space({M, N}, {{N, 1}, {N, 1}, second})},
-                       {a.data(), b.data(), c.data()});
+    device::binary<float>({Binary::mul, space({M, N}, {{N, 1}, {N, 1}, second})},
+                          {a.data(), b.data(), c.data()});
     expect_least("binary");
   }
 }
+#endif
 
 }  // namespace
 }  // namespace unroll

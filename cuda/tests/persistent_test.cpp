@@ -10,10 +10,10 @@
 namespace unroll::gpu_test {
 namespace {
 
-using sim::Chip;
-using sim::PersistentPlan;
-using sim::RecurrentDesign;
-using sim::StepProduct;
+using device::Chip;
+using device::PersistentPlan;
+using device::RecurrentDesign;
+using device::StepProduct;
 
 constexpr Chip h100{.multiprocessors = 132, .shared_bytes = 227 << 10};
 
@@ -44,27 +44,39 @@ void expect_sound(const Chip& chip, const StepProduct& p, const PersistentPlan& 
   EXPECT_GE(std::int64_t(plan.blocks) * plan.units, p.H);
   EXPECT_LT(std::int64_t(plan.blocks - 1) * plan.units, p.H);
   EXPECT_LE(plan.shared, chip.shared_bytes);
-  EXPECT_LE(plan.threads(), sim::persistent_threads);
+  EXPECT_LE(plan.threads(), device::persistent_threads);
   EXPECT_EQ(plan.rows, p.gates * plan.units);
-  EXPECT_GE(std::int64_t(plan.turns) * plan.parts * sim::pack_wide(p.sum_bytes), p.depth);
-  EXPECT_LE(plan.held * sim::pack_wide(p.sum_bytes) * p.weight_bytes, chip.weight_registers);
+  EXPECT_GE(std::int64_t(plan.turns) * plan.parts * device::pack_wide(p.sum_bytes), p.depth);
+  EXPECT_LE(plan.held * device::pack_wide(p.sum_bytes) * p.weight_bytes, chip.weight_registers);
   EXPECT_EQ((plan.sums_stride - plan.units) % 32, 0);
   EXPECT_GE(plan.sums_stride, plan.active());
 }
 
-TEST(PersistentPlan, KeepsToTheChip) {
+// Those that the simulator knows, or the GPU at hand.
+std::map<std::string, Chip> known_chips() {
+#ifdef __CUDACC__
+  return {{"this GPU", device::current_chip()}};
+#else
+  std::map<std::string, Chip> all;
   for (const char* name : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
     const sim::Arch arch = *sim::find_arch(name);
-    const Chip chip{arch.multiprocessors, std::int64_t(arch.shared_per_block)};
+    all.emplace(name, Chip{arch.multiprocessors, std::int64_t(arch.shared_per_block)});
+  }
+  return all;
+#endif
+}
+
+TEST(PersistentPlan, KeepsToTheChip) {
+  for (const auto& [name, chip] : known_chips()) {
     for (const std::int64_t H : {1, 7, 32, 63, 100, 128, 257, 512, 768, 1000, 1024}) {
       for (const std::int64_t rows : {1, 2, 3, 16, 100, 1000}) {
         for (const int gates : {1, 3, 4}) {
           for (const int bytes : {2, 4}) {
             for (const StepProduct& p :
                  {forward_product(H, rows, gates, bytes), pull_product(H, rows, gates, bytes)}) {
-              SCOPED_TRACE(std::string(name) + ", H " + std::to_string(H) + ", rows " +
-                           std::to_string(rows) + ", gates " + std::to_string(gates));
-              const PersistentPlan plan = sim::persistent_fit(chip, p);
+              SCOPED_TRACE(name + ", H " + std::to_string(H) + ", rows " + std::to_string(rows) +
+                           ", gates " + std::to_string(gates));
+              const PersistentPlan plan = device::persistent_fit(chip, p);
               ASSERT_TRUE(plan);
               expect_sound(chip, p, plan);
             }
@@ -77,8 +89,8 @@ TEST(PersistentPlan, KeepsToTheChip) {
 
 std::int64_t largest(int gates, int bytes, bool pull) {
   std::int64_t H = 1;
-  while (sim::persistent_fits(h100, pull ? pull_product(H + 1, 16, gates, bytes)
-                                         : forward_product(H + 1, 16, gates, bytes)))
+  while (device::persistent_fits(h100, pull ? pull_product(H + 1, 16, gates, bytes)
+                                            : forward_product(H + 1, 16, gates, bytes)))
     H++;
   return H;
 }
@@ -95,20 +107,20 @@ TEST(PersistentPlan, StatesItsLimit) {
   EXPECT_EQ(largest(4, 2, true), 1887);
   EXPECT_EQ(largest(3, 2, true), 2244);
   EXPECT_EQ(largest(4, 8, true), 1056);
-  EXPECT_FALSE(sim::persistent_fits(h100, forward_product(4096, 1, 4, 2)));
-  EXPECT_FALSE(sim::persistent_fits({.multiprocessors = 0, .shared_bytes = 1 << 20},
-                                    forward_product(1, 1, 4, 4)));
+  EXPECT_FALSE(device::persistent_fits(h100, forward_product(4096, 1, 4, 2)));
+  EXPECT_FALSE(device::persistent_fits({.multiprocessors = 0, .shared_bytes = 1 << 20},
+                                       forward_product(1, 1, 4, 4)));
 }
 
 TEST(PersistentPlan, SharesTheChip) {
-  const PersistentPlan small = sim::persistent_fit(h100, forward_product(32, 64, 4, 4));
+  const PersistentPlan small = device::persistent_fit(h100, forward_product(32, 64, 4, 4));
   EXPECT_EQ(small.blocks, 1);  // a step waits for one block alone
   EXPECT_EQ(small.groups, 64);
-  const PersistentPlan large = sim::persistent_fit(h100, forward_product(1024, 64, 4, 4));
+  const PersistentPlan large = device::persistent_fit(h100, forward_product(1024, 64, 4, 4));
   EXPECT_EQ(large.units, 16);  // whole sectors
   EXPECT_EQ(large.blocks, 64);
   EXPECT_EQ(large.groups, 2);
-  const PersistentPlan middle = sim::persistent_fit(h100, forward_product(256, 64, 4, 4));
+  const PersistentPlan middle = device::persistent_fit(h100, forward_product(256, 64, 4, 4));
   EXPECT_EQ(middle.groups, 10);  // with a tile of rows each
   EXPECT_EQ(middle.tile, 6);
 }
@@ -117,25 +129,25 @@ TEST(PersistentPlan, SharesTheChip) {
 
 class WithSettings {
  public:
-  explicit WithSettings(const sim::PersistentSettings& settings) {
-    sim::persistent_settings() = settings;
+  explicit WithSettings(const device::PersistentSettings& settings) {
+    device::persistent_settings() = settings;
   }
-  ~WithSettings() { sim::persistent_settings() = before_; }
+  ~WithSettings() { device::persistent_settings() = before_; }
 
  private:
-  const sim::PersistentSettings before_ = sim::persistent_settings();
+  const device::PersistentSettings before_ = device::persistent_settings();
 };
 
-sim::PersistentSettings forced(const Chip& chip) {
+device::PersistentSettings forced(const Chip& chip) {
   return {.design = RecurrentDesign::persistent, .chip = chip};
 }
 
 TEST(PersistentSettings, TheDesignByName) {
-  EXPECT_EQ(sim::recurrent_design_of(nullptr), RecurrentDesign::automatic);
-  EXPECT_EQ(sim::recurrent_design_of("auto"), RecurrentDesign::automatic);
-  EXPECT_EQ(sim::recurrent_design_of("step"), RecurrentDesign::step);
-  EXPECT_EQ(sim::recurrent_design_of("persistent"), RecurrentDesign::persistent);
-  EXPECT_EQ(sim::recurrent_design_of("fast"), std::nullopt);
+  EXPECT_EQ(device::recurrent_design_of(nullptr), RecurrentDesign::automatic);
+  EXPECT_EQ(device::recurrent_design_of("auto"), RecurrentDesign::automatic);
+  EXPECT_EQ(device::recurrent_design_of("step"), RecurrentDesign::step);
+  EXPECT_EQ(device::recurrent_design_of("persistent"), RecurrentDesign::persistent);
+  EXPECT_EQ(device::recurrent_design_of("fast"), std::nullopt);
 }
 
 Variant variant(Cell cell, const std::string& name, std::int64_t T, std::int64_t N, std::int64_t I,
@@ -148,7 +160,7 @@ Variant variant(Cell cell, const std::string& name, std::int64_t T, std::int64_t
 
 std::string message_of_run(const Variant& v) {
   try {
-    run_all<float, OnSim>(v);
+    run_all<float, OnGpu>(v);
   } catch (const Error& error) {
     return error.what();
   }
@@ -175,11 +187,29 @@ TEST(PersistentSettings, ErrorsSayWhatIsWrong) {
 
 // ---- The passes
 
+#ifdef __CUDACC__
+void expect_persistent_alone(const Chip&, const std::function<void()>& work) { work(); }
+#else  // which counts what was launched
+
 std::map<std::string, sim::KernelMeter> meter_by_name() {
   std::map<std::string, sim::KernelMeter> rows;
   for (const sim::KernelMeter& row : sim::meter()) rows[row.kernel] = row;
   return rows;
 }
+
+void expect_persistent_alone(const Chip& chip, const std::function<void()>& work) {
+  sim::reset_meter();
+  work();
+  const auto meter = meter_by_name();
+  for (const char* step : {"forward_step", "pull_step", "push_step"})
+    EXPECT_EQ(meter.count(step), 0u) << step;
+  for (const char* pass : {"persistent_forward", "persistent_pull", "persistent_push"}) {
+    EXPECT_GT(meter.at(pass).launches, 0) << pass;
+    EXPECT_EQ(meter.at(pass).grid_barriers > 0, chip.shared_bytes < (64 << 10)) << pass;
+  }
+}
+
+#endif
 
 constexpr Cell cells[] = {Cell::lstm, Cell::gru, Cell::tanh};
 
@@ -209,24 +239,31 @@ std::vector<Variant> sizes(Cell cell) {
 TEST(Persistent, IsTheCpus) {
   for (const Chip& chip : chips) {
     const WithSettings with(forced(chip));
-    sim::reset_meter();
-    for (const Cell cell : cells) {
-      for (const Variant& v : sizes(cell)) {
-        SCOPED_TRACE("multiprocessors " + std::to_string(chip.multiprocessors));
-        expect_cpu<float>(v);
-        expect_cpu<double>(v);
-        if (HasFailure()) return;
+    SCOPED_TRACE("multiprocessors " + std::to_string(chip.multiprocessors));
+    expect_persistent_alone(chip, [] {
+      for (const Cell cell : cells) {
+        for (const Variant& v : sizes(cell)) {
+          expect_cpu<float>(v);
+          expect_cpu<double>(v);
+          if (HasFailure()) return;
+        }
       }
-    }
-    const auto meter = meter_by_name();
-    for (const char* step : {"forward_step", "pull_step", "push_step"})
-      EXPECT_EQ(meter.count(step), 0u) << step;
-    for (const char* pass : {"persistent_forward", "persistent_pull", "persistent_push"}) {
-      EXPECT_GT(meter.at(pass).launches, 0) << pass;
-      EXPECT_EQ(meter.at(pass).grid_barriers > 0, chip.shared_bytes < (64 << 10)) << pass;
-    }
+    });
+    if (HasFailure()) return;
   }
 }
+
+#ifdef __CUDACC__  // the simulator would take minutes
+// Units and rows for all the multiprocessors that there are.
+TEST(Persistent, FillsTheGpu) {
+  const WithSettings with(forced(device::current_chip()));
+  for (const Cell cell : cells) {
+    const Variant v = variant(cell, "large", 5, 70, 24, 600);
+    expect_cpu<float>(v, 0.05);
+    expect_cpu<double>(v, 0.05);
+  }
+}
+#endif
 
 // Nothing is launched that has no step.
 TEST(Persistent, Empty) {
@@ -241,7 +278,7 @@ TEST(Persistent, Empty) {
 
 TEST(Persistent, ChunksAndSegments) {
   const WithSettings with(forced(chips[2]));
-  std::int64_t& numbers = sim::chunk_numbers();
+  std::int64_t& numbers = device::chunk_numbers();
   const std::int64_t before = numbers;
   for (const Cell cell : cells) {
     Variant v = variant(cell, "chunks", 5, 4, 2, 9, 2);
@@ -285,7 +322,7 @@ TEST(Persistent, LargeNumbersAndNaN) {
     StepsInputs<double> in = random_inputs<double>(v, 1, 1, 0);
     in.x[7] = std::numeric_limits<double>::quiet_NaN();
     const auto want = Recurrent<double, OnCpu>(v, in).forward();
-    const auto got = Recurrent<double, OnSim>(v, in).forward();
+    const auto got = Recurrent<double, OnGpu>(v, in).forward();
     expect_close(got.h, want.h, tolerance<double>);
   }
 }
@@ -301,19 +338,21 @@ TEST(Persistent, SameBitsInEveryOrder) {
   }
 }
 
+// ---- The meter
+
+#ifndef __CUDACC__  // the meter is the simulator's
+
 // A step's work follows its active rows, and one whose rows are few takes the step's design alone.
 TEST(Persistent, IsChosenForMoreThanOneStep) {
   const WithSettings with({.design = RecurrentDesign::automatic, .chip = chips[1]});
   sim::reset_meter();
-  run_all<float, OnSim>(variant(Cell::lstm, "one step", 1, 2, 1, 4));
+  run_all<float, OnGpu>(variant(Cell::lstm, "one step", 1, 2, 1, 4));
   EXPECT_EQ(meter_by_name().count("persistent_forward"), 0u);
-  run_all<float, OnSim>(variant(Cell::lstm, "two steps", 2, 2, 1, 4));
+  run_all<float, OnGpu>(variant(Cell::lstm, "two steps", 2, 2, 1, 4));
   EXPECT_EQ(meter_by_name().at("persistent_forward").launches, 1);
   EXPECT_EQ(meter_by_name().at("persistent_pull").launches, 1);
   EXPECT_EQ(meter_by_name().at("persistent_push").launches, 1);
 }
-
-// ---- The meter
 
 // Threads wait where they hear of each other: twice for some turns of the weights where those go
 // through shared memory, once behind them; around each product, before the operands of another
@@ -322,12 +361,12 @@ TEST(Persistent, WaitsNoMoreThanItMust) {
   const WithSettings with(forced(chips[0]));
   constexpr std::int64_t T = 3, H = 16;
   for (const std::int64_t N : {3, 8}) {
-    const PersistentPlan plan = sim::persistent_fit(chips[0], forward_product(H, N, 4, 4));
-    const PersistentPlan pull = sim::persistent_fit(chips[0], pull_product(H, N, 4, 4));
+    const PersistentPlan plan = device::persistent_fit(chips[0], forward_product(H, N, 4, 4));
+    const PersistentPlan pull = device::persistent_fit(chips[0], pull_product(H, N, 4, 4));
     const std::int64_t tiles = (N + plan.tile - 1) / plan.tile;
-    const std::int64_t load = 2 * ((plan.turns + sim::load_turns - 1) / sim::load_turns) + 1;
+    const std::int64_t load = 2 * ((plan.turns + device::load_turns - 1) / device::load_turns) + 1;
     sim::reset_meter();
-    run_all<float, OnSim>(variant(Cell::lstm, "barriers", T, N, 2, H));
+    run_all<float, OnGpu>(variant(Cell::lstm, "barriers", T, N, 2, H));
     const auto meter = meter_by_name();
     const std::int64_t steps = T * (3 * tiles - 1) + T - 1;
     EXPECT_EQ(meter.at("persistent_forward").block_barriers, load + steps);
@@ -344,7 +383,7 @@ std::map<std::string, sim::KernelMeter> moved(Cell cell, const Chip& chip, std::
   const Metered now;
   Variant v = variant(cell, "meter", T, N, 8, 32);
   v.null_tangents = op_x;
-  run_all<float, OnSim>(v);
+  run_all<float, OnGpu>(v);
   // Beside the products, a unit's own state is read where a block has fewer than 32.
   for (const auto& [name, row] : meter_by_name()) {
     if (name.find("persistent") == 0 && !(name == "persistent_push" && chip.multiprocessors > 1)) {
@@ -397,6 +436,7 @@ TEST(Persistent, ReadsTheWeightsOnce) {
   EXPECT_LE(read(few, "persistent_pull"), 1.1 * (weights + 4 * pull));
   EXPECT_LE(read(more, "persistent_pull") - read(few, "persistent_pull"), 1.1 * 4 * pull);
 }
+#endif
 
 }  // namespace
 }  // namespace unroll::gpu_test

@@ -1,31 +1,33 @@
-// The pool of device memory, over the simulator's streams: with checks, a block that is used again
-// too early is a race.
+// The pool of device memory, over real streams: with the simulator's checks, a block that is used
+// again too early is a race.
 #include "cuda/pool.h"
 
 #include <set>
 
-#include "cuda/runtime.h"
 #include "cuda/tests/testing.h"
 
 namespace unroll {
 namespace {
 
-// The simulator's memory, as long as there is some.
-struct Limited : sim::Runtime {
+using namespace gpu_test;
+using device::Runtime;
+
+// The device's memory, as long as there is some.
+struct Limited : Runtime {
   static inline std::size_t used = 0, limit = std::size_t{1} << 30;
   static inline std::set<void*> given;
 
   static void* allocate(std::size_t bytes) {
     if (used + bytes > limit) return nullptr;
     used += bytes;
-    void* block = sim::malloc(bytes);
+    void* block = Runtime::allocate(bytes);
     given.insert(block);
     return block;
   }
   static void release(void* block) noexcept {
     given.erase(block);
     used = 0;  // all of it, in these tests
-    sim::Runtime::release(block);
+    Runtime::release(block);
   }
 };
 
@@ -66,16 +68,16 @@ TEST_F(PoolTest, ABlockIsUsedAgain) {
 
 // Writes through one stream, gives back, writes through the other.
 TEST_F(PoolTest, AnotherStreamWaitsForTheFirst) {
-  gpu_test::in_every_order([&] {
+  in_every_order([&] {
     std::vector<char> host(4096);
     auto* const a = static_cast<char*>(pool.allocate(4096, first));
-    for (int i = 0; i < 20; i++) sim::memset(a, i, 4096, first);
+    for (int i = 0; i < 20; i++) fill(a, i, 4096, first);
     pool.deallocate(a, first);
     auto* const b = static_cast<char*>(pool.allocate(4096, second));
     EXPECT_EQ(a, b);
-    sim::memset(b, 99, 4096, second);
-    sim::synchronize();
-    sim::memcpy(host.data(), b, 4096);
+    fill(b, 99, 4096, second);
+    synchronize();
+    device::download(host.data(), b, 4096);
     EXPECT_EQ(host, std::vector<char>(4096, 99));
     pool.deallocate(b, second);
     pool.trim();
@@ -83,18 +85,18 @@ TEST_F(PoolTest, AnotherStreamWaitsForTheFirst) {
 }
 
 TEST_F(PoolTest, ItsOwnStreamWaitsForAnotherThatGaveItBack) {
-  gpu_test::in_every_order([&] {
+  in_every_order([&] {
     std::vector<char> host(4096);
     auto* const a = static_cast<char*>(pool.allocate(4096, first));
-    sim::memset(a, 1, 4096, first);
+    fill(a, 1, 4096, first);
     Limited::follow(second, first);
-    for (int i = 0; i < 20; i++) sim::memset(a, i, 4096, second);
+    for (int i = 0; i < 20; i++) fill(a, i, 4096, second);
     pool.deallocate(a, second);
     auto* const b = static_cast<char*>(pool.allocate(4096, first));
     EXPECT_EQ(a, b);
-    sim::memset(b, 99, 4096, first);
-    sim::synchronize();
-    sim::memcpy(host.data(), b, 4096);
+    fill(b, 99, 4096, first);
+    synchronize();
+    device::download(host.data(), b, 4096);
     EXPECT_EQ(host, std::vector<char>(4096, 99));
     pool.deallocate(b, first);
     pool.trim();

@@ -16,8 +16,8 @@
 namespace unroll::gpu_test {
 namespace {
 
-using sim::Chip;
-using sim::RecurrentDesign;
+using device::Chip;
+using device::RecurrentDesign;
 
 template <class Stored>
 struct Half;
@@ -61,34 +61,35 @@ struct Sizes {
   std::int64_t T, N, I, H;
   std::vector<std::int64_t> lengths = {};
   bool reverse = false;
+  double weights = 0.3;  // their deviation
 };
 
 // The types and kernels of a cell, the CPU's in double and those with half storage.
-#define UNROLL_HALF_FAMILY(Stem, stem, count)                                \
-  struct Stem##Family {                                                      \
-    static constexpr std::int64_t gates = count;                             \
-    using Shape = Stem##Shape;                                               \
-    using Forward = Stem##Forward<double>;                                   \
-    using Pullback = Stem##Pullback<double>;                                 \
-    using Pushforward = Stem##Pushforward<double>;                           \
-    template <class Stored>                                                  \
-    using ForwardHalf = Stem##ForwardHalf<Stored>;                           \
-    template <class Stored>                                                  \
-    using PullbackHalf = Stem##PullbackHalf<Stored>;                         \
-    template <class Stored>                                                  \
-    using PushforwardHalf = Stem##PushforwardHalf<Stored>;                   \
-    static constexpr auto sizes = cpu::stem##_sizes<double>;                 \
-    static constexpr auto forward = cpu::stem##_forward<double>;             \
-    static constexpr auto pullback = cpu::stem##_pullback<double>;           \
-    static constexpr auto pushforward = cpu::stem##_pushforward<double>;     \
-    template <class Stored>                                                  \
-    static constexpr auto half_sizes = sim::stem##_half_sizes<Stored>;       \
-    template <class Stored>                                                  \
-    static constexpr auto half_forward = sim::stem##_half_forward<Stored>;   \
-    template <class Stored>                                                  \
-    static constexpr auto half_pullback = sim::stem##_half_pullback<Stored>; \
-    template <class Stored>                                                  \
-    static constexpr auto half_push = sim::stem##_half_pushforward<Stored>;  \
+#define UNROLL_HALF_FAMILY(Stem, stem, count)                                   \
+  struct Stem##Family {                                                         \
+    static constexpr std::int64_t gates = count;                                \
+    using Shape = Stem##Shape;                                                  \
+    using Forward = Stem##Forward<double>;                                      \
+    using Pullback = Stem##Pullback<double>;                                    \
+    using Pushforward = Stem##Pushforward<double>;                              \
+    template <class Stored>                                                     \
+    using ForwardHalf = Stem##ForwardHalf<Stored>;                              \
+    template <class Stored>                                                     \
+    using PullbackHalf = Stem##PullbackHalf<Stored>;                            \
+    template <class Stored>                                                     \
+    using PushforwardHalf = Stem##PushforwardHalf<Stored>;                      \
+    static constexpr auto sizes = cpu::stem##_sizes<double>;                    \
+    static constexpr auto forward = cpu::stem##_forward<double>;                \
+    static constexpr auto pullback = cpu::stem##_pullback<double>;              \
+    static constexpr auto pushforward = cpu::stem##_pushforward<double>;        \
+    template <class Stored>                                                     \
+    static constexpr auto half_sizes = device::stem##_half_sizes<Stored>;       \
+    template <class Stored>                                                     \
+    static constexpr auto half_forward = device::stem##_half_forward<Stored>;   \
+    template <class Stored>                                                     \
+    static constexpr auto half_pullback = device::stem##_half_pullback<Stored>; \
+    template <class Stored>                                                     \
+    static constexpr auto half_push = device::stem##_half_pushforward<Stored>;  \
   };
 UNROLL_HALF_FAMILY(Lstm, lstm, 4)
 UNROLL_HALF_FAMILY(Gru, gru, 3)
@@ -97,8 +98,8 @@ template <class Stored, class Family>
 struct Problem {
   Sizes z;
   std::int64_t G = Family::gates;
-  Rounded<Stored> x{z.T * z.N * z.I, 1, 0.7}, w_ih{G * z.H * z.I, 2, 0.3},
-      w_hh{G * z.H * z.H, 3, 0.3}, h0{z.N * z.H, 4, 0.5}, dy{z.T * z.N * z.H, 5, 0.5};
+  Rounded<Stored> x{z.T * z.N * z.I, 1, 0.7}, w_ih{G * z.H * z.I, 2, z.weights},
+      w_hh{G * z.H * z.H, 3, z.weights}, h0{z.N * z.H, 4, 0.5}, dy{z.T * z.N * z.H, 5, 0.5};
   std::vector<float> b_ih = normal<float>(std::size_t(G * z.H), 6),
                      b_hh = normal<float>(std::size_t(G * z.H), 7),
                      c0 = normal<float>(std::size_t(z.N * z.H), 8);
@@ -187,7 +188,7 @@ Results on_cpu(const Problem<Stored, Family>& p) {
 }
 
 template <class Stored, class Family>
-Results on_sim(const Problem<Stored, Family>& p) {
+Results on_gpu(const Problem<Stored, Family>& p) {
   const Sizes& z = p.z;
   const Lengths lengths = z.lengths.empty() ? Lengths() : Lengths(z.lengths);
   LengthsView view = lengths ? lengths.view("test", z.T, z.N) : LengthsView{};
@@ -243,7 +244,7 @@ Results on_sim(const Problem<Stored, Family>& p) {
 template <class Stored, class Family>
 void expect_close_to_double(const Sizes& sizes) {
   const Problem<Stored, Family> p{sizes};
-  const Results want = on_cpu(p), got = on_sim(p);
+  const Results want = on_cpu(p), got = on_gpu(p);
   for (std::size_t i = 0; i < want.size(); i++) {
     SCOPED_TRACE("result " + std::to_string(i));
     expect_close(got[i], want[i], 2 * double(sizes.T) * Half<Stored>::eps);
@@ -253,14 +254,14 @@ void expect_close_to_double(const Sizes& sizes) {
 class RecurrentHalf : public ::testing::TestWithParam<RecurrentDesign> {
  protected:
   void SetUp() override {
-    sim::persistent_settings() = {
+    device::persistent_settings() = {
         .design = GetParam(),
         .chip = Chip{.multiprocessors = 5, .shared_bytes = 12 << 10, .weight_registers = 16}};
   }
-  void TearDown() override { sim::persistent_settings() = before_; }
+  void TearDown() override { device::persistent_settings() = before_; }
 
  private:
-  const sim::PersistentSettings before_ = sim::persistent_settings();
+  const device::PersistentSettings before_ = device::persistent_settings();
 };
 
 TEST_P(RecurrentHalf, IsWithinItsRoundingsOfDouble) {
@@ -275,10 +276,22 @@ TEST_P(RecurrentHalf, IsWithinItsRoundingsOfDouble) {
   }
 }
 
+#ifdef __CUDACC__  // the simulator would take minutes
+// Units and rows for all the multiprocessors that there are.
+TEST_P(RecurrentHalf, FillsTheGpu) {
+  device::persistent_settings().chip = device::current_chip();
+  const Sizes sizes{.T = 5, .N = 70, .I = 24, .H = 600, .weights = 0.03};
+  expect_close_to_double<Float16, LstmFamily>(sizes);
+  expect_close_to_double<Bfloat16, LstmFamily>(sizes);
+  expect_close_to_double<Float16, GruFamily>(sizes);
+  expect_close_to_double<Bfloat16, GruFamily>(sizes);
+}
+#endif
+
 TEST_P(RecurrentHalf, SameBitsInEveryOrder) {
   const Problem<Bfloat16, LstmFamily> p{{3, 5, 2, 12, {3, 1, 0, 2, 3}}};
   std::vector<Results> runs;
-  in_every_order([&] { runs.push_back(on_sim(p)); });
+  in_every_order([&] { runs.push_back(on_gpu(p)); });
   for (const Results& run : runs) EXPECT_EQ(run, runs[0]);
 }
 

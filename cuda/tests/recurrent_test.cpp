@@ -1,4 +1,4 @@
-// The recurrent kernels on the simulator against the CPU's, every family by the same table. Where
+// The recurrent kernels on a GPU against the CPU's, every family by the same table. Where
 // there are two designs, the one per step; the other is persistent_test.cpp's.
 #include "cuda/recurrent_plan.h"
 #include "cuda/tests/recurrent_testing.h"
@@ -9,11 +9,11 @@ namespace {
 
 class RecurrentSteps : public ::testing::Test {
  protected:
-  void SetUp() override { sim::persistent_settings().design = sim::RecurrentDesign::step; }
-  void TearDown() override { sim::persistent_settings() = before_; }
+  void SetUp() override { device::persistent_settings().design = device::RecurrentDesign::step; }
+  void TearDown() override { device::persistent_settings() = before_; }
 
  private:
-  const sim::PersistentSettings before_ = sim::persistent_settings();
+  const device::PersistentSettings before_ = device::persistent_settings();
 };
 
 constexpr Cell all_cells[] = {Cell::lstm, Cell::gru, Cell::tanh, Cell::relu, Cell::identity};
@@ -211,7 +211,7 @@ TEST(RecurrentOptions, OperandsMayBeNull) {
 }
 
 TEST(RecurrentOptions, SegmentsAndChunks) {
-  std::int64_t& numbers = sim::chunk_numbers();
+  std::int64_t& numbers = device::chunk_numbers();
   const std::int64_t before = numbers;
   for (Variant v : option_variants()) {
     if (v.p.name.find("all") == std::string::npos) continue;
@@ -233,7 +233,7 @@ TEST(RecurrentOptions, SameBitsInEveryOrder) {
 
 // Scratch that holds one step, or two.
 TEST_F(RecurrentSteps, ChunksOfSteps) {
-  std::int64_t& numbers = sim::chunk_numbers();
+  std::int64_t& numbers = device::chunk_numbers();
   const std::int64_t before = numbers;
   for (const Cell cell : all_cells) {
     for (const std::int64_t few : {1, 700}) {
@@ -265,7 +265,7 @@ TEST_F(RecurrentSteps, LargeNumbersAndNaN) {
     StepsInputs<double> in = random_inputs<double>(v, 1, 1, 0);
     in.x[7] = std::numeric_limits<double>::quiet_NaN();
     const auto want = Recurrent<double, OnCpu>(v, in).forward();
-    const auto got = Recurrent<double, OnSim>(v, in).forward();
+    const auto got = Recurrent<double, OnGpu>(v, in).forward();
     expect_close(got.h, want.h, tolerance<double>);
     EXPECT_TRUE(std::isnan(got.out.y[5]));
     EXPECT_FALSE(std::isnan(got.out.y[0]));
@@ -279,6 +279,7 @@ TEST_F(RecurrentSteps, SameBitsInEveryOrder) {
   }
 }
 
+#ifndef __CUDACC__  // the meter is the simulator's
 // Rows of blocks of a kernel since the meter was reset.
 std::int64_t blocks_of_kernel(const std::string& name) {
   for (const sim::KernelMeter& kernel : sim::meter())
@@ -292,20 +293,20 @@ TEST_F(RecurrentSteps, WorkFollowsTheLengths) {
   v.p.lengths.assign(40, 1);
   v.p.lengths[7] = 4;
   sim::reset_meter();
-  run_all<float, OnSim>(v);
+  run_all<float, OnGpu>(v);
   EXPECT_EQ(blocks_of_kernel("forward_step"), 2 + 3);
   EXPECT_EQ(blocks_of_kernel("push_step"), 2 + 3);
   EXPECT_EQ(blocks_of_kernel("pull_step"), 2 + 3 + 2);  // and the initial states
   v.p.options.general = true;
   sim::reset_meter();
-  run_all<float, OnSim>(v);
+  run_all<float, OnGpu>(v);
   EXPECT_EQ(blocks_of_kernel("work_rows"), 2 * (40 + 3));  // pullback and pushforward
 }
 
 // Of two steps and the initial states, all but the last step have a product, of one round.
 TEST_F(RecurrentSteps, TheLastStepHasNoProduct) {
   sim::reset_meter();
-  run_all<float, OnSim>(variant(Cell::lstm, "barriers", 2, 2, 1, 4));
+  run_all<float, OnGpu>(variant(Cell::lstm, "barriers", 2, 2, 1, 4));
   std::int64_t barriers = 0;
   for (const sim::KernelMeter& kernel : sim::meter())
     if (kernel.kernel == "pull_step") barriers += kernel.block_barriers;
@@ -317,8 +318,8 @@ TEST_F(RecurrentSteps, NoBankConflicts) {
   if (!sim::kernels_have_checks()) GTEST_SKIP() << "kernels have no checks";
   const Metered now;
   for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
-    run_all<float, OnSim>(variant(cell, "meter", 2, 10, 18, 33));
-    run_all<double, OnSim>(variant(cell, "meter", 2, 3, 18, 33));
+    run_all<float, OnGpu>(variant(cell, "meter", 2, 10, 18, 33));
+    run_all<double, OnGpu>(variant(cell, "meter", 2, 3, 18, 33));
   }
   int seen = 0;
   for (const sim::KernelMeter& kernel : sim::meter()) {
@@ -327,6 +328,7 @@ TEST_F(RecurrentSteps, NoBankConflicts) {
   }
   EXPECT_GE(seen, 4);
 }
+#endif
 
 }  // namespace
 }  // namespace unroll::gpu_test

@@ -1,5 +1,5 @@
 // Runs the recurrent kernels of a backend, by one name for all families and backends, and compares
-// the simulator's with the CPU's.
+// the GPU's with the CPU's.
 //
 //   Variant v{{"lstm", Cell::lstm, 3, 2, 4, 5}};     // tests/recurrent_steps_reference.h
 //   v.K = 2;
@@ -84,18 +84,18 @@ class HostArray {
 struct OnCpu {
   template <class T>
   using Array = HostArray<T>;
-  static constexpr bool device = false;
+  static constexpr bool on_gpu = false;
   UNROLL_TEST_FAMILY(cpu, lstm)
   UNROLL_TEST_FAMILY(cpu, gru)
   UNROLL_TEST_FAMILY(cpu, rnn)
 };
-struct OnSim {
+struct OnGpu {
   template <class T>
   using Array = DeviceArray<T>;
-  static constexpr bool device = true;
-  UNROLL_TEST_FAMILY(sim, lstm)
-  UNROLL_TEST_FAMILY(sim, gru)
-  UNROLL_TEST_FAMILY(sim, rnn)
+  static constexpr bool on_gpu = true;
+  UNROLL_TEST_FAMILY(device, lstm)
+  UNROLL_TEST_FAMILY(device, gru)
+  UNROLL_TEST_FAMILY(device, rnn)
 };
 
 // ---- Numbers
@@ -188,7 +188,7 @@ class Recurrent {
         h_(states(h_stride(), inputs.h0, p_.P())),
         c_(states(p_.has_cell() ? p_.H : 0, inputs.c0, p_.H)) {
     if (!p_.lengths.empty()) lengths_ = Lengths(p_.lengths);
-    if (lengths_ && Backend::device) words_ = std::make_unique<Words>(words());
+    if (lengths_ && Backend::on_gpu) words_ = std::make_unique<Words>(words());
   }
 
   Forward forward() {
@@ -205,7 +205,7 @@ class Recurrent {
         args.c = c_.data(), args.c_n = out[2], args.extra = extra<const Real*>(in_);
       args.scratch = scratch.data();
       family.forward(shape, args);
-      if (Backend::device) sim::synchronize();
+      if (Backend::on_gpu) synchronize();
     });
     return {h_.values(), c_.values(), out.values()};
   }
@@ -229,7 +229,7 @@ class Recurrent {
       }
       args.scratch = scratch.data();
       family.pullback(shape, args);
-      if (Backend::device) sim::synchronize();
+      if (Backend::on_gpu) synchronize();
     });
     return d.values();
   }
@@ -247,7 +247,7 @@ class Recurrent {
         args.dc0 = d[6], args.dc_n = out[2], args.d_extra = extra<const Real*>(d);
       args.scratch = scratch.data();
       family.pushforward(shape, args);
-      if (Backend::device) sim::synchronize();
+      if (Backend::on_gpu) synchronize();
     });
     return out.values();
   }
@@ -368,13 +368,13 @@ Results<Real> run_all(const Variant& v, double scale = 1) {
 template <class Real>
 constexpr double tolerance = sizeof(Real) == 4 ? 1e-5 : 1e-11;
 
-/// The simulator's results are the CPU's. Numbers of a large `scale` saturate the gates: of their
+/// The GPU's results are the CPU's. Numbers of a large `scale` saturate the gates: of their
 /// derivatives, 1 - h^2, only what the rounding of 1 leaves is known.
 template <class Real>
 void expect_cpu(const Variant& v, double scale = 1) {
   const double rounding = 16 * double(std::numeric_limits<Real>::epsilon()) * scale;
   const double terms = scale > 1 ? rounding / tolerance<Real> : 0;
-  const Results<Real> want = run_all<Real, OnCpu>(v, scale), got = run_all<Real, OnSim>(v, scale);
+  const Results<Real> want = run_all<Real, OnCpu>(v, scale), got = run_all<Real, OnGpu>(v, scale);
   for (std::size_t i = 0; i < want.all.size(); ++i) {
     SCOPED_TRACE(v.p.name + ": " + want.all[i].first);
     expect_close(got.all[i].second, want.all[i].second, tolerance<Real>, terms);
@@ -386,7 +386,7 @@ void expect_cpu(const Variant& v, double scale = 1) {
 template <class Real>
 void expect_same_bits(const Variant& v) {
   std::vector<Results<Real>> runs;
-  in_every_order([&] { runs.push_back(run_all<Real, OnSim>(v)); });
+  in_every_order([&] { runs.push_back(run_all<Real, OnGpu>(v)); });
   for (const Results<Real>& run : runs) {
     for (std::size_t i = 0; i < run.all.size(); ++i) {
       const auto &a = run.all[i].second, &b = runs[0].all[i].second;

@@ -1,22 +1,26 @@
-// What the tests of the GPU kernels share: arrays in the memory of the simulated device, the
-// schedules, and the comparison with the CPU's kernel.
+// What the tests of the GPU kernels share: arrays in the memory of the device, the schedules, and
+// the comparison with the CPU's kernel. Like the kernels each test is compiled twice, for the
+// simulator and by nvcc for GPUs, and calls them as device::softmax(...).
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <random>
 #include <vector>
 
-#include "cuda/sim/sim.h"
-#include "cuda/sim/tests/device_array.h"
+#include "core/device_memory.h"
+#include "cuda/runtime.h"
+#ifdef __CUDACC__
+#include "cuda/tests/on_cuda.h"
+#else
+#include "cuda/tests/on_sim.h"
+#endif
 
 namespace unroll::gpu_test {
 
-using sim_test::DeviceArray;
+namespace device = ::unroll::UNROLL_GPU;
 
 /// n numbers, normal with deviation 1.
 template <class T>
@@ -28,30 +32,10 @@ std::vector<T> normal(std::size_t n, unsigned seed = 1) {
   return values;
 }
 
-/// Runs `work`, which ends with sim::synchronize() or a copy to the host, in the orders forward,
-/// reverse, three random ones and a preemptive one.
-inline void in_every_order(const std::function<void()>& work) {
-  const sim::Options before = sim::options();
-  for (int i = 0; i < 6; i++) {
-    sim::Options options = before;
-    options.order = i == 0   ? sim::Order::forward
-                    : i == 1 ? sim::Order::reverse
-                    : i == 5 ? sim::Order::preempt
-                             : sim::Order::random;
-    options.seed = static_cast<std::uint64_t>(i);
-    SCOPED_TRACE("order " + std::to_string(i));
-    sim::set_options(options);
-    work();
-  }
-  sim::set_options(before);
-}
-
-/// `work`, whose shapes hold no element, launches no kernel: a grid of nothing is an error.
-inline void expect_no_launch(const std::function<void()>& work) {
-  sim::reset_meter();
-  work();
-  sim::synchronize();
-  EXPECT_TRUE(sim::meter().empty());
+/// Waits, and throws what went wrong.
+inline void synchronize() {
+  device::Runtime::check();
+  device::Runtime::wait_for_all();
 }
 
 /// Each of `got` is within `tolerance` of the largest magnitude of `expected`, or of `terms`, the
