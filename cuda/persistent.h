@@ -4,8 +4,8 @@
 //   ResidentMatrix<float, float, float, 8> w(plan, shared_memory);
 //   w.load(weights);                                   // once: registers, then shared memory
 //   for each step, for each tile of rows {
-//     w.take([&](int m) { return row m; }, ...);       // operands to shared memory
-//     __syncthreads();
+//     w.take([&](int m) { return row m; }, ...);       // operands on their way to shared memory
+//     w.taken();                                       // they are there
 //     w.multiply();                                    // a part of each sum in each thread
 //     __syncthreads();
 //     ... w.sum(m, row) ...                            // the parts in their order
@@ -23,6 +23,7 @@
 #pragma once
 
 #include <cooperative_groups.h>
+#include <cuda_pipeline.h>
 
 #include <cstring>
 #include <type_traits>
@@ -71,9 +72,13 @@ struct PackedRows {
   bool aligned;
   Skip skip = {};
 
+  /// Whether the pack at d of a row, or null, is read whole.
+  __device__ bool whole(const void* row, std::int64_t d) const {
+    return row && aligned && d < depth;
+  }
   template <class T, int wide>
   __device__ RegisterPack<T, wide> pack(const T* row, std::int64_t d) const {
-    if (row && aligned && d < depth) return RegisterPack<T, wide>::read(row + skip.at(d));
+    if (whole(row, d)) return RegisterPack<T, wide>::read(row + skip.at(d));
     typename RegisterPack<T, wide>::Numbers numbers;
 #pragma unroll
     for (int e = 0; e < wide; e++)
@@ -165,26 +170,40 @@ class ResidentMatrix {
     __syncthreads();
   }
 
-  /// Brings a tile of rows to shared memory: row(m) is where row m lies, or null for zeros. All
-  /// threads have left load() and multiply().
+  /// Starts to bring a tile of rows to shared memory: row(m) is where row m lies, or null for
+  /// zeros. Copies are asynchronous: a thread that waited for each would wait for L2 as often as a
+  /// row has packs for it. All threads have left load() and multiply().
   template <class Row>
   __device__ void take(const PackedRows& packed, const Row& row) {
-    const int packs = plan_.turns * plan_.parts;
-    for (int e = int(threadIdx.x); e < tile * packs; e += int(blockDim.x)) {
-      const int m = e / packs, v = e % packs;
-      packed.pack<Operand, wide>(row(m), v * wide).write(operands_ + e * wide);
+    const int packs = plan_.turns * plan_.parts, threads = int(blockDim.x);
+    int m = int(threadIdx.x) / packs, v = int(threadIdx.x) % packs;
+    for (int e = int(threadIdx.x); e < tile * packs; e += threads) {
+      const Operand* const from = row(m);
+      Operand* const to = operands_ + e * wide;
+      const std::int64_t d = v * wide;
+      if (packed.whole(from, d))
+        __pipeline_memcpy_async(to, from + packed.skip.at(d), sizeof(OperandPack));
+      else
+        packed.pack<Operand, wide>(from, d).write(to);
+      for (v += threads; v >= packs; v -= packs) m++;
     }
+    __pipeline_commit();
+  }
+  /// All threads' copies are there.
+  __device__ static void taken() {
+    __pipeline_wait_prior(0);
+    __syncthreads();
   }
 
-  /// This thread's part of the sums. All threads have left take().
+  /// This thread's part of the sums. All threads have left taken().
   __device__ void multiply() {
     if (part_ >= plan_.parts) return;
     Sum sum[tile];
 #pragma unroll
     for (int m = 0; m < tile; m++) sum[m] = first_;
 #pragma unroll
-    for (int i = 0; i < most_held; i++)
-      if (i < plan_.held) add(own_[i], i, sum);
+    for (int turn = 0; turn < most_held; turn += load_turns) add_held(turn, sum);
+#pragma unroll 2
     for (int i = plan_.held; i < plan_.turns; i++) add(WeightPack::read(place(i)), i, sum);
 #pragma unroll
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
@@ -234,6 +253,19 @@ class ResidentMatrix {
         put(i, WeightPack::read(reinterpret_cast<Weight*>(operands_) + (v * stride + row_) * wide));
       else
         put(i, source.template pack<wide>(row_, std::int64_t(turn * parts + v) * wide));
+    }
+  }
+
+  // Some turns of which none is asked for alone, so that the operands of one are read while another
+  // is multiplied.
+  __device__ void add_held(int turn, Sum (&sum)[tile]) const {
+    if (turn + load_turns <= plan_.held) {
+#pragma unroll
+      for (int i = 0; i < load_turns; i++) add(own_[turn + i], turn + i, sum);
+    } else {
+#pragma unroll
+      for (int i = 0; i < load_turns; i++)
+        if (turn + i < plan_.held) add(own_[turn + i], turn + i, sum);
     }
   }
 

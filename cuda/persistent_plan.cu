@@ -53,24 +53,33 @@ std::int64_t most_units(const Chip& chip, const StepProduct& p, std::int64_t til
   return units;
 }
 
-// Where one block holds all, a step waits for its own threads alone, and rows go to as many blocks
-// as there are. Else groups of rows share the chip, as many as have a tile of rows each, and the
-// blocks of a group have whole sectors of units where they can.
+// Cycles, about what an H200 takes: to meet in a step; for what every tile waits for, its operands
+// from L2, two barriers and the numbers of its cells; for a row of a tile times a pack.
+constexpr std::int64_t meeting_cycles = 3000, tile_cycles = 4000, row_cycles = 12;
+
+std::int64_t step_cycles(const PersistentPlan& plan, std::int64_t rows) {
+  const std::int64_t tiles = parts_of(parts_of(rows, plan.groups), plan.tile);
+  const std::int64_t tile = tile_cycles + row_cycles * plan.turns * plan.tile;
+  return (plan.blocks > 1 ? meeting_cycles : 0) + tiles * tile;
+}
+
+// The best plan with tiles of so many rows. Where one block holds all, a step waits for its own
+// threads alone, and rows go to as many blocks as there are. Else groups of rows share the chip,
+// and the blocks of a group have whole sectors of units where they can.
 PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
   const std::int64_t most = most_units(chip, p, tile);
   if (most == 0) return {};
-  const std::int64_t least_blocks = parts_of(p.H, most);
-  if (least_blocks > chip.multiprocessors) return {};
-  const std::int64_t room = chip.multiprocessors / least_blocks;
-  const bool alone = least_blocks == 1;
-  const std::int64_t groups = std::clamp<std::int64_t>(alone ? p.rows : p.rows / tile, 1, room);
-  const std::int64_t blocks = alone ? 1 : std::min(chip.multiprocessors / groups, p.H);
-  std::int64_t units = parts_of(p.H, blocks);
-  if (up_to(units, 8) <= most) units = std::min(up_to(units, 8), p.H);
-  const bool few = parts_of(p.rows, groups) <= tile_rows_few;
-  PersistentPlan plan = block_plan(chip, p, units, few ? tile_rows_few : tile);
-  if (plan) plan.groups = int(groups);
-  return plan;
+  const bool alone = most >= p.H;
+  const std::int64_t room = std::min(chip.multiprocessors / parts_of(p.H, most), p.rows);
+  PersistentPlan best;
+  for (std::int64_t groups = alone ? room : 1; groups > 0 && groups <= room; groups++) {
+    std::int64_t units = alone ? p.H : parts_of(p.H, chip.multiprocessors / groups);
+    if (up_to(units, 8) <= most) units = std::min(up_to(units, 8), p.H);
+    PersistentPlan plan = block_plan(chip, p, units, tile);
+    plan.groups = int(groups);
+    if (plan && (!best || step_cycles(plan, p.rows) < step_cycles(best, p.rows))) best = plan;
+  }
+  return best;
 }
 
 __global__ void refused_kernel() {}
@@ -143,8 +152,9 @@ PersistentSettings& persistent_settings() noexcept {
 
 PersistentPlan persistent_fit(const Chip& chip, const StepProduct& p) noexcept {
   if (p.H <= 0 || p.rows <= 0) return {};
-  const PersistentPlan plan = fit(chip, p, tile_rows_many);
-  return plan ? plan : fit(chip, p, tile_rows_few);
+  const PersistentPlan many = fit(chip, p, tile_rows_many), few = fit(chip, p, tile_rows_few);
+  if (!many || !few) return many ? many : few;
+  return step_cycles(few, p.rows) < step_cycles(many, p.rows) ? few : many;
 }
 
 PersistentPlan persistent_plan(const char* op, const StepProduct& product,

@@ -103,7 +103,7 @@ __device__ void forward_tile(const ForwardRun<Cell>& run, const PersistentPlan& 
   element([&](int, int, std::int64_t r, std::int64_t unit) {
     for (int g = 0; g < Cell::gates; g++) prefetch(step.gates + (r * Cell::width + g) * H + unit);
   });
-  __syncthreads();
+  w.taken();
   w.multiply();
   __syncthreads();
   element([&](int m, int u, std::int64_t r, std::int64_t unit) {
@@ -198,7 +198,7 @@ class Forward {
                                                .columns = Cell::gates * H,
                                                .bias = args_.b_ih},
                                         .depth = I},
-        1, nullptr);
+        1);
     loop(chunk, gates);
   }
 

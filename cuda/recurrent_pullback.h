@@ -120,6 +120,19 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
 template <class Cell, int tile>
 using PullMatrix = ResidentMatrix<StoredOf<Cell>, typename Cell::Real, typename Cell::Real, tile>;
 
+template <int tile, class Cell, class Real>
+__device__ void prefetch_saved(const PullRun<Cell>& run, const PersistentPlan& plan,
+                               const GroupRows& rows, const PullStep<Real>& step,
+                               std::int64_t first) {
+  if (!step.saved) return;
+  const std::int64_t H = run.shape.H;
+  for_elements<tile>(
+      plan, rows, {first, step.rows, H}, [&](int, int, std::int64_t r, std::int64_t unit) {
+        const Real* const saved = step.saved + run.K.quotient(r) * Cell::width * H + unit;
+        for (int g = 0; g < Cell::width; g++) prefetch(saved + g * H);
+      });
+}
+
 // The rows `first`, ... of the block's group at a step. Rows without a step after have no product.
 template <class Cell, int tile>
 __device__ void pull_tile(const PullRun<Cell>& run, const PersistentPlan& plan,
@@ -134,7 +147,8 @@ __device__ void pull_tile(const PullRun<Cell>& run, const PersistentPlan& plan,
       const std::int64_t r = rows.row(first + m);
       return r < step.next_rows ? step.next + r * Cell::width * H : nullptr;
     });
-    __syncthreads();
+    prefetch_saved<tile>(run, plan, rows, step, first);
+    w.taken();
     w.multiply();
     __syncthreads();
   }
@@ -201,8 +215,9 @@ class Pullback {
       d = at.take(capacity * s.K * row);
       next = at.take(capacity < steps.total() ? steps.active(0) * s.K * row : 0);
       carry = at.take(Cell::carries_c || Cell::carries_h ? s.N * s.K * s.H : 0);
-      sums = at.take(std::max(DepthSplit(gates, s.I, s.K, capacity).scratch(gates, s.I, s.K),
-                              DepthSplit(gates, s.H, s.K, capacity).scratch(gates, s.H, s.K)));
+      sums = at.take(std::max({input_split(s).scratch(capacity * s.K, s.I, 1),
+                               DepthSplit(gates, s.I, s.K, capacity).scratch(gates, s.I, s.K),
+                               DepthSplit(gates, s.H, s.K, capacity).scratch(gates, s.H, s.K)}));
       end = at.used;
     }
   };
@@ -238,6 +253,11 @@ class Pullback {
 
  private:
   Real* scratch(std::int64_t place) const { return args_.scratch + place; }
+
+  // Of dg w_ih, by the sizes of the whole run: however it is cut, its sums have one order.
+  static DepthSplit input_split(const Shape& s) {
+    return DepthSplit(s.T * s.N * s.K, s.I, 1, Cell::gates * s.H);
+  }
 
   void loop(const Chunk& chunk) const {
     const bool last = chunk.begin == 0 && wants_initial();  // goes on to the initial states
@@ -328,7 +348,7 @@ class Pullback {
                    .index = {lists_.time + chunk.offset, shape_.K, shape_.T * shape_.N},
                    .beta = args_.beta_dx},
             .depth = Cell::gates * shape_.H},
-        1, nullptr);
+        1, input_split(shape_), scratch(parts_.sums));
   }
 
   void weights(const Chunk& chunk, bool first) const {

@@ -108,7 +108,7 @@ __device__ void push_tile(const PushRun<Cell>& run, const PersistentPlan& plan,
     const std::int64_t r = rows.row(first + m);
     return r < step.rows ? step.before + r * H : nullptr;
   });
-  __syncthreads();
+  w.taken();
   w.multiply();
   __syncthreads();
   for_elements<tile>(plan, rows, {first, step.rows, H},
@@ -342,7 +342,7 @@ class Pushforward {
   template <class Left, class Right>
   void add(const Left& left, const Right& right, const ProductTarget<Real>& to, std::int64_t depth,
            std::int64_t batches) const {
-    unroll::UNROLL_GPU::run(Product<Real, Left, Right>{left, right, to, depth}, batches, nullptr);
+    unroll::UNROLL_GPU::run(Product<Real, Left, Right>{left, right, to, depth}, batches);
   }
 
   const Shape& shape_;

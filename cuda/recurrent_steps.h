@@ -188,15 +188,14 @@ ProductTarget<Real> target_of(const Rows<Real>& rows, Index field, Index count, 
 template <class Real>
 void multiply(const RowsOperand<Real>& left, const RowsOperand<Real>& right,
               const ProductTarget<Real>& to, Index depth, Index batches = 1) {
-  run(Product<Real, RowsOperand<Real>, RowsOperand<Real>>{left, right, to, depth}, batches,
-      nullptr);
+  run(Product<Real, RowsOperand<Real>, RowsOperand<Real>>{left, right, to, depth}, batches);
 }
 
 /// to (+)= left right: cotangents see them so.
 template <class Real>
 void multiply_back(const RowsOperand<Real>& left, const ColumnsOperand<Real>& right,
                    const ProductTarget<Real>& to, Index depth) {
-  run(Product<Real, RowsOperand<Real>, ColumnsOperand<Real>>{left, right, to, depth}, 1, nullptr);
+  run(Product<Real, RowsOperand<Real>, ColumnsOperand<Real>>{left, right, to, depth}, 1);
 }
 
 /// What the three passes share.

@@ -1,9 +1,9 @@
 // Products and sums over all rows of a sequence at once: what the recurrent kernels do before and
 // after their loop over time.
 //
-//   Product<float, RowsOperand<float>, RowsOperand<float>> p{.a = x, .b = w, .to = gates, .depth =
-//   I}; run(p, 1, nullptr);                    // gates = beta gates + x w^T + bias, on
-//   current_stream()
+//   Product<float, RowsOperand<float>, RowsOperand<float>> p{
+//       .a = x, .b = w, .to = gates, .depth = I};
+//   run(p, 1);                     // gates = beta gates + x w^T + bias, on current_stream()
 //
 // A product with a long depth and few tiles, such as the gradient of a small matrix, runs in parts
 // of its depth, and a second kernel adds the parts in their order: the same bits in every run.
@@ -47,6 +47,8 @@ inline constexpr int product_high = 8, product_wide = 4;  // tiles of 64 x 64
 /// How the depth of a product is split, as a function of the sizes alone.
 struct DepthSplit {
   std::int64_t parts, length;
+  /// In one part.
+  explicit DepthSplit(std::int64_t depth) : parts(1), length(depth) {}
   DepthSplit(std::int64_t rows, std::int64_t columns, std::int64_t batches, std::int64_t depth) {
     constexpr std::int64_t tile = 64, enough_blocks = 256, least = 4 * tile_depth;
     const std::int64_t tiles = ((rows + tile - 1) / tile) * ((columns + tile - 1) / tile) * batches;
@@ -108,14 +110,12 @@ __global__ void __launch_bounds__(128)
   to.put(e / to.columns, e % to.columns, sum);
 }
 
-/// Runs `batches` products. scratch: as DepthSplit says, or null for a product in one part.
+/// Runs `batches` products whose depth is split so; scratch: as the split says.
 template <class P>
-void run(const P& product, std::int64_t batches, typename P::T* scratch) {
+void run(const P& product, std::int64_t batches, const DepthSplit& split, typename P::T* scratch) {
   using T = typename P::T;
   const ProductTarget<T>& to = product.to;
   if (to.rows == 0 || to.columns == 0 || batches == 0) return;
-  DepthSplit split(to.rows, to.columns, batches, product.depth);
-  if (!scratch) split.parts = 1, split.length = product.depth;
   P in_parts = product;
   if (split.parts > 1)
     in_parts.to = ProductTarget<T>{.data = scratch,
@@ -137,6 +137,18 @@ void run(const P& product, std::int64_t batches, typename P::T* scratch) {
             .block = 128,
             .stream = current_stream()},
            to, scratch, split.parts);
+}
+
+/// The same, split by the product's own sizes.
+template <class P>
+void run(const P& product, std::int64_t batches, typename P::T* scratch) {
+  run(product, batches, DepthSplit(product.to.rows, product.to.columns, batches, product.depth),
+      scratch);
+}
+/// The same, in one part.
+template <class P>
+void run(const P& product, std::int64_t batches) {
+  run(product, batches, DepthSplit(product.depth), nullptr);
 }
 
 // ---- Sums down the rows

@@ -121,8 +121,11 @@ TEST(PersistentPlan, SharesTheChip) {
   EXPECT_EQ(large.blocks, 64);
   EXPECT_EQ(large.groups, 2);
   const PersistentPlan middle = device::persistent_fit(h100, forward_product(256, 64, 4, 4));
-  EXPECT_EQ(middle.groups, 10);  // with a tile of rows each
-  EXPECT_EQ(middle.tile, 6);
+  EXPECT_EQ(middle.groups, 32);  // with a tile of rows each
+  EXPECT_EQ(middle.tile, 2);
+  const PersistentPlan flash = device::persistent_fit(h100, forward_product(768, 16, 4, 4));
+  EXPECT_EQ(flash.groups, 3);
+  EXPECT_EQ(flash.tile, 6);
 }
 
 // ---- The settings
