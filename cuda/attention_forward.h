@@ -11,6 +11,10 @@ namespace unroll::UNROLL_GPU {
 template <class T>
 struct OnlineRows {
   T *largest, *sum, *change;
+
+  __device__ void clear(int r) const { largest[r] = T(-INFINITY), sum[r] = change[r] = 0; }
+  /// 1 / sum, or 0 where nothing was summed up.
+  __device__ T inverse(int r) const { return sum[r] == T(0) ? T(0) : T(1) / sum[r]; }
 };
 
 template <class T>
@@ -18,13 +22,13 @@ __device__ __forceinline__ T shift_of(T largest) {
   return largest == T(-INFINITY) ? T(0) : largest;
 }
 
-// Scores in p to exp(score - largest so far), with the dropout; a warp for each row.
+// Scores in p to exp(score - largest so far), with the dropout; a warp for each query.
 template <class T, class Tile>
 __device__ __forceinline__ void online_softmax(const AttentionShape& s, const Head& h,
                                                const TileAt& t, T* p, const OnlineRows<T>& rows) {
   constexpr int warps = gpu::attention_threads / 32, steps = (Tile::n + 31) / 32;
   const int lane = int(threadIdx.x) % 32;
-  for (int r = int(threadIdx.x) / 32; r < Tile::n; r += warps) {
+  for (int r = int(threadIdx.x) / 32; r < t.rows; r += warps) {
     T x[steps], most = T(-INFINITY);
 #pragma unroll
     for (int m = 0; m < steps; m++) {
@@ -40,9 +44,8 @@ __device__ __forceinline__ void online_softmax(const AttentionShape& s, const He
       const int c = lane + 32 * m;
       if (c >= Tile::n) continue;
       const T e = std::exp(x[m] - shift_of(now));
-      const bool drawn = s.drop > 0 && r < t.rows && c < t.cols;
       sum += e;
-      p[r * Tile::score_row + c] = drawn ? e * keep_of<T>(s, h, t.first + r, t.from + c) : e;
+      p[r * Tile::score_row + c] = s.drop > 0 ? e * keep_at<T>(s, h, t, r, c) : e;
     }
     sum = warp_sum(sum);
     if (lane != 0) continue;
@@ -73,7 +76,7 @@ template <class T, class Tile>
 __device__ __forceinline__ void keep_scores(const AttentionShape& s, T* weights, const Head& h,
                                             const TileAt& t, const Sums<T, Tile>& x) {
   x.for_each([&](int i, int j, int row, int column) {
-    if (row < t.rows && column < t.cols)
+    if (t.inside(row, column))
       weights[(h.query + t.first + row) * s.keys + t.from + column] = x.at[i][j];
   });
 }
@@ -88,7 +91,7 @@ __device__ __forceinline__ void finish_weights(const AttentionShape& s, T* weigh
   for (int r = int(threadIdx.x) / 32; r < all; r += gpu::attention_threads / 32) {
     T* const row = weights + (h.query + first + r) * s.keys;
     const std::int64_t scored = r >= valid ? 0 : end < h.keys ? end : h.keys;
-    const T sum = rows.sum[r], inverse = sum == T(0) ? T(0) : T(1) / sum;
+    const T inverse = rows.inverse(r);
     for (std::int64_t j = int(threadIdx.x) % 32; j < s.keys; j += 32) {
       T w = 0;
       if (j < scored) {
@@ -100,7 +103,7 @@ __device__ __forceinline__ void finish_weights(const AttentionShape& s, T* weigh
   }
 }
 
-// Results over their sums to out, and the statistics; zeros for padded queries.
+// Results over their sums to out, and the statistics; zeros for padded queries, which have no sums.
 template <class T, class Tile, class Args>
 __device__ __forceinline__ void finish_rows(const AttentionShape& s, const Args& a, const Head& h,
                                             int i, int part, int first, int count,
@@ -115,7 +118,7 @@ __device__ __forceinline__ void finish_rows(const AttentionShape& s, const Args&
     for (int m = 0; m < Tile::each; m++) {
       const int r = own_row() + Tile::grid * m;
       if (r >= padded) continue;
-      const T sum = rows.sum[r], inverse = sum == T(0) ? T(0) : T(1) / sum;
+      const T inverse = rows.inverse(r);
       T values[Tile::each];
 #pragma unroll
       for (int j = 0; j < Tile::each; j++) values[j] = r < valid ? x.at[m][j] * inverse : T(0);
@@ -126,9 +129,8 @@ __device__ __forceinline__ void finish_rows(const AttentionShape& s, const Args&
   }
   const int r = int(threadIdx.x);
   if (part != 0 || r >= padded) return;
-  const T sum = rows.sum[r];
-  a.stats[query + r] = r < valid ? shift_of(rows.largest[r]) : T(0);
-  a.stats[all + query + r] = r < valid && sum != T(0) ? T(1) / sum : T(0);
+  a.stats[query + r] = shift_of(rows.largest[r]);
+  a.stats[all + query + r] = rows.inverse(r);
 }
 
 // One block for each tile of queries and part of the values' columns.
@@ -150,7 +152,7 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
   const int count = left < space.outputs ? left : space.outputs;
 
   results.clear(count);
-  if (int(threadIdx.x) < n) rows.largest[threadIdx.x] = T(-INFINITY), rows.sum[threadIdx.x] = 0;
+  if (int(threadIdx.x) < n) rows.clear(int(threadIdx.x));
   q.move(a.in.q + (h.query + at.tile * n) * s.key_size, rows_left(at.tile * n, h.queries, n));
   __syncthreads();
   const int end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
@@ -164,7 +166,6 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
     __syncthreads();
     online_softmax<T, Tile>(s, h, t, p, rows);
     add_values(p, rows.change, whole_packs<Tile>(t.cols), first, count, v, results);
-    __syncthreads();
   }
   finish_rows(s, a, h, at.tile, at.part, first, count, rows, results);
   if (a.weights && at.part == 0) finish_weights<T, Tile>(s, a.weights, h, at.tile, rows);

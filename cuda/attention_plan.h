@@ -16,6 +16,7 @@
 
 #include <cstddef>
 
+#include "core/host_device.h"
 #include "kernels/attention.h"
 
 namespace unroll::gpu {
@@ -58,7 +59,11 @@ struct AttentionSpace {
   std::size_t numbers = 0;
 };
 
-inline std::int64_t attention_chunks(std::int64_t columns, int n) { return (columns + n - 1) / n; }
+UNROLL_HOST_DEVICE std::int64_t tiles_of(std::int64_t count, int n) { return (count + n - 1) / n; }
+/// One at least: a chunk of no columns adds nothing, but has the barriers of a product.
+UNROLL_HOST_DEVICE std::int64_t attention_chunks(std::int64_t columns, int n) {
+  return columns > 0 ? tiles_of(columns, n) : 1;
+}
 
 template <class Tile>
 AttentionSpace attention_laid(const AttentionNeeds& needs, AttentionSpace space) {
@@ -114,7 +119,7 @@ struct AttentionPass {
 template <class T>
 AttentionPass attention_pass(const AttentionShape& s) {
   const std::int64_t heads = s.directions * s.batch * s.heads;
-  const std::int64_t tiles = attention_chunks(s.queries, attention_narrow / int(sizeof(T)));
+  const std::int64_t tiles = tiles_of(s.queries, attention_narrow / int(sizeof(T)));
   const bool additive = s.score == AttentionScore::additive;
   const auto delta = std::size_t(heads * s.queries);
   return {delta, delta + (additive ? std::size_t(heads * tiles * s.key_size) : 0)};

@@ -91,7 +91,7 @@ __device__ __forceinline__ void write_queries(const AttentionShape& s, const Arg
                                               const Results<T, Tile>& results) {
   constexpr int n = Tile::n;
   const int all = rows_left(i * n, s.queries, n), valid = rows_left(i * n, h.queries, n);
-  const int chunks = int(tiles_of(s.key_size, n));
+  const int chunks = int(gpu::attention_chunks(s.key_size, n));
   const std::int64_t head = (h.k * s.batch + h.b) * s.heads + h.h;
   for (int u = 0; u < part.count; u++) {
     Sums<T, Tile> x = results.load(u);
@@ -130,13 +130,11 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
 
   results.clear(part.count);
   move_queries(s, a, delta, h, tile_at(h, at.tile, 0, n), sides);
-  __syncthreads();
   const int end = at.tile * n < h.queries ? end_of_keys(s, h, at.tile, n) : 0;
   for (int j = 0; j < end; j++) {
     const TileAt t = tile_at(h, at.tile, j, n);
     move_keys(s, a, h, t, sides);
     put_tile(d, pull_tile(s, a, h, t, sides).dscores);
-    __syncthreads();
     add_to_queries(s, a, d, t, part, sides, results);
   }
   write_queries(s, a, partials, d, h, at.tile, part, results);
@@ -224,17 +222,16 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
   results.clear(part.count);
   const Head first(s, at.direction, at.sequence, at.head * group);
   move_keys(s, a, first, tile_at(first, 0, at.tile, n), sides);
-  for (int g = 0; g < group && at.tile * n < first.keys; g++) {
+  // Of a part that is dv alone nothing is added without dout.
+  const bool adds = at.tile * n < first.keys && (part.first < keys || a.dout);
+  for (int g = 0; g < (adds ? group : 0); g++) {
     const Head h(s, at.direction, at.sequence, at.head * group + g);
     for (int i = s.causal ? at.tile : 0; i < int(tiles_of(h.queries, n)); i++) {
       const TileAt t = tile_at(h, i, at.tile, n);
       move_queries(s, a, delta, h, t, sides);
-      __syncthreads();
       const PulledTile<T, Tile> x = pull_tile(s, a, h, t, sides);
       put_tile(d, x.dscores), put_tile(weights, x.weights);
-      __syncthreads();
       add_to_keys(s, a, d, weights, t, part, keys, sides, results);
-      __syncthreads();
     }
   }
   write_keys(s, a, first, at.tile, part, keys, results);
@@ -293,10 +290,9 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
         for (std::int64_t j = begin[3]; j < end[3] && j < stop; j++) {
           const TileAt t = tile_at(h, i, j, n);
           move_queries(s, a, delta, h, t, sides), move_keys(s, a, h, t, sides);
-          __syncthreads();
           const PulledTile<T, Tile> x = pull_tile(s, a, h, t, sides);
           sum.for_each([&](int r, int c, int, int) { sum.at[r][c] += x.dscores.at[r][c]; });
-          __syncthreads();
+          __syncthreads();  // the next tile's statistics lie where this one's are read
         }
       }
     }
@@ -394,7 +390,7 @@ void pull_attention(const AttentionShape& s, const Args& args) {
             .block = gpu::attention_threads,
             .stream = current_stream()},
            s, args, delta, rows);
-  if (args.dq || args.dvector) pull_queries<T, Tile>(s, args, delta, partials);
+  if ((args.dq || args.dvector) && s.key_size > 0) pull_queries<T, Tile>(s, args, delta, partials);
   if (args.dk || args.dv) pull_keys<T, Tile>(s, args, delta);
   if (args.dbias) pull_bias<T, Tile>(s, args, delta);
   if (args.dvector) sum_vector<T, Tile>(s, args, partials);

@@ -29,7 +29,7 @@ struct PullSides {
 };
 inline constexpr int pull_rows = 4;
 
-/// To the queries, and the keys, of a tile. The block; a barrier follows.
+/// To the queries, and the keys, of a tile. The block.
 template <class T, class Tile, class Args>
 __device__ __forceinline__ void move_queries(const AttentionShape& s, const Args& a, const T* delta,
                                              const Head& h, const TileAt& t,
@@ -47,7 +47,8 @@ __device__ __forceinline__ void move_keys(const AttentionShape& s, const Args& a
   sides.v.move(a.in.v + (h.key + t.from) * s.value_size, t.cols);
 }
 
-/// The tile's weights behind the dropout, and the cotangents of its scores.
+/// The tile's weights behind the dropout, and the cotangents of its scores: 0 outside of the tile,
+/// whatever was computed from NaN.
 template <class T, class Tile>
 struct PulledTile {
   Sums<T, Tile> weights, dscores;
@@ -69,11 +70,11 @@ __device__ __forceinline__ PulledTile<T, Tile> pull_tile(const AttentionShape& s
   }
   Sums<T, Tile>::for_each([&](int i, int j, int row, int column) {
     T &weight = x.weights.at[i][j], &d = x.dscores.at[i][j];
-    const bool inside = row < t.rows && column < t.cols;
+    const bool inside = t.inside(row, column);
     const std::int64_t query = h.query_in_direction + t.first + row;
     if (a.dweights && inside) d += a.dweights[query * s.keys + t.from + column];
     const T keep = s.drop > 0 && inside ? keep_of<T>(s, h, t.first + row, t.from + column) : T(1);
-    d = weight * (keep * d - sides.delta[row]);
+    d = inside ? weight * (keep * d - sides.delta[row]) : T(0);
     weight *= keep;
   });
   return x;

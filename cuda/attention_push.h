@@ -90,7 +90,7 @@ __device__ __forceinline__ void push_scores(const AttentionShape& s, const Args&
   to_probabilities(y.shift, y.inverse, x);
   x.for_each([&](int i, int j, int row, int column) {
     T tangent = T(s.scale) * moved.at[i][j];
-    if (a.tbias && row < t.rows && column < t.cols)
+    if (a.tbias && t.inside(row, column))
       tangent +=
           *mask_at(a.tbias + h.k * s.bias_size, s.dbias_stride, h, t.first + row, t.from + column);
     moved.at[i][j] = tangent;
@@ -102,7 +102,7 @@ template <class T, class Tile>
 __device__ __forceinline__ void keep_tangents(const AttentionShape& s, T* tweights, const Head& h,
                                               const TileAt& t, const Sums<T, Tile>& moved) {
   moved.for_each([&](int i, int j, int row, int column) {
-    if (row < t.rows && column < t.cols)
+    if (t.inside(row, column))
       tweights[(h.query_in_direction + t.first + row) * s.keys + t.from + column] = moved.at[i][j];
   });
 }
@@ -217,16 +217,13 @@ __global__ void __launch_bounds__(gpu::attention_threads, 2)
     if (s.drop > 0) {
       __syncthreads();
       x.for_each([&](int r, int c, int row, int column) {
-        const T keep = row < t.rows && column < t.cols
-                           ? keep_of<T>(s, h, t.first + row, t.from + column)
-                           : T(0);
+        const T keep = keep_at<T>(s, h, t, row, column);
         x.at[r][c] *= keep, moved.at[r][c] *= keep;
       });
       put_tile(d, moved);
     }
     if (a.tv) put_tile(w, x);
     add_values(a, d, w, whole_packs<Tile>(t.cols), first, count, y, results);
-    __syncthreads();
   }
   finish_rows(s, a, h, at.tile, first, count, y.change, results);
   if (with_weights) finish_weights<T, Tile>(s, a, h, at.tile, y.change);

@@ -9,6 +9,11 @@
 // [row + 16 i][column + 16 j], and of results the columns column * each + j. Every function that
 // says "the block" is called by all its threads.
 //
+// A product goes over chunks, of which there is one at least. Each has the barrier of arrive()
+// before it is read, and one behind that. So a product orders whatever is written to shared memory
+// before it and read in it or behind it, and whatever is read before it and written behind it:
+// kernels have barriers of their own only where no product lies between.
+//
 // T is the type of all that is computed. Operands lie in memory, and in shared memory, as
 // Tile::Stored, which is T or a half type: each is widened where it is multiplied, and a result is
 // rounded once, where it is written.
@@ -22,6 +27,7 @@
 namespace unroll::UNROLL_GPU {
 
 using gpu::AttentionSpace;
+using gpu::tiles_of;
 
 __device__ __forceinline__ int own_row() {
   return int(threadIdx.x) / 64 * 4 + int(threadIdx.x) % 32 / 8;
@@ -78,11 +84,9 @@ struct Head {
 /// Queries first .. first+rows-1 and keys from .. from+cols-1 of a head.
 struct TileAt {
   int first, from, rows, cols;
-};
 
-__host__ __device__ inline std::int64_t tiles_of(std::int64_t count, int n) {
-  return (count + n - 1) / n;
-}
+  __device__ bool inside(int row, int column) const { return row < rows && column < cols; }
+};
 
 // Of n rows from `first` on, how many lie below `end`.
 __device__ __forceinline__ int rows_left(std::int64_t first, std::int64_t end, int n) {
@@ -146,7 +150,7 @@ class Side {
   /// To other rows, of which `valid` are read; the others are 0.
   __device__ void move(const Stored* rows, int valid) { rows_ = rows, valid_ = valid, ready_ = 0; }
   __device__ std::int64_t size() const { return size_; }
-  __device__ int chunks() const { return int(tiles_of(size_, Tile::n)); }
+  __device__ int chunks() const { return int(gpu::attention_chunks(size_, Tile::n)); }
   /// Columns of chunk c, and those up to the next whole pack, which are 0.
   __device__ int columns(int c) const {
     return rows_left(c * std::int64_t(Tile::n), size_, Tile::n);
@@ -361,7 +365,7 @@ template <class Inputs>
 __device__ __forceinline__ bool may_attend(const AttentionShape& s, const Inputs& in, const Head& h,
                                            const TileAt& t, int row, int column) {
   const int i = t.first + row, j = t.from + column;
-  return row < t.rows && column < t.cols && (!s.causal || j <= i) &&
+  return t.inside(row, column) && (!s.causal || j <= i) &&
          (!in.attend || *mask_at(in.attend, s.attend_stride, h, i, j));
 }
 
@@ -446,6 +450,13 @@ __device__ __forceinline__ T keep_of(const AttentionShape& s, const Head& h, std
   const std::uint64_t bits = ((c[1] << 32) | c[0]) >> 11;
   const bool kept = double(bits) * 0x1p-53 >= s.drop;
   return kept && s.drop < 1 ? T(1 / (1 - s.drop)) : T(0);
+}
+/// The same for a place of the tile. Outside of it, where weights are 0, nothing is drawn.
+template <class T>
+__device__ __forceinline__ T keep_at(const AttentionShape& s, const Head& h, const TileAt& t,
+                                     int row, int column) {
+  if (!t.inside(row, column)) return 0;
+  return keep_of<T>(s, h, t.first + row, t.from + column);
 }
 
 }  // namespace unroll::UNROLL_GPU

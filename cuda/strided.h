@@ -199,11 +199,12 @@ struct Offsets {
 
   UNROLL_HOST_DEVICE Offsets(const Walk<operands>& walk, unsigned i) {
     for (int k = 0; k < operands; k++) at[k] = 0;
-    for (int d = walk.rank - 1; d >= 0; d--) {
-      const unsigned rest = d > 0 ? i / walk.size[d] : 0, index = i - rest * walk.size[d];
+    for (int d = walk.rank - 1; d > 0; d--) {
+      const unsigned rest = i / walk.size[d], index = i - rest * walk.size[d];
       for (int k = 0; k < operands; k++) at[k] += index * walk.stride[k][d];
       i = rest;
     }
+    for (int k = 0; k < operands; k++) at[k] += i * walk.stride[k][0];
   }
 };
 

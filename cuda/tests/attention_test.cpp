@@ -83,6 +83,61 @@ TYPED_TEST(GpuAttention, SameBitsInEveryOrder) {
 
 TYPED_TEST(GpuAttention, ExtremeScores) { expect_distributions<TypeParam>(); }
 
+// Products of no columns have barriers nevertheless, between several tiles and heads.
+TYPED_TEST(GpuAttention, NoColumns) {
+  for (const auto& [D, Dv] : {std::pair{0, 0}, {0, 3}, {3, 0}}) {
+    const Case c{.B = 1, .Hq = 2, .Hk = 1, .Tq = 35, .Tk = 71, .D = D, .Dv = Dv, .bias = true};
+    SCOPED_TRACE(sizes_of(c) << ", Dv " << Dv);
+    expect_forward<TypeParam>(c, true);
+    expect_push<TypeParam>(c, true);
+    expect_pull<TypeParam>(c, {});
+  }
+}
+
+TYPED_TEST(GpuAttention, PullOfWeightsAlone) {
+  expect_pull<TypeParam>(two_tiles, {.dout = false});
+  expect_pull<TypeParam>(two_tiles, {.dout = false, .dk = false});
+}
+
+// x [*,times,size] from time `length` on.
+template <class T>
+void expect_zeros(const std::vector<T>& x, std::int64_t times, std::int64_t size,
+                  std::int64_t length) {
+  for (std::size_t i = 0; i < x.size(); i++)
+    EXPECT_TRUE(std::int64_t(i) / size % times < length || x[i] == 0) << "at " << i << ": " << x[i];
+}
+
+// Padding is 0 beside numbers that are NaN, of which not even 0 times is 0.
+TYPED_TEST(GpuAttention, PaddingIsZeroBesideNan) {
+  using T = TypeParam;
+  for (const std::int64_t Tk : {6, 7}) {  // the bias is over queries, over keys
+    const Case c{.B = 1,
+                 .Hq = 2,
+                 .Hk = 1,
+                 .Tq = 5,
+                 .Tk = Tk,
+                 .D = 3,
+                 .Dv = 4,
+                 .key_lengths = {4},
+                 .query_lengths = {3},
+                 .bias = true};
+    SCOPED_TRACE(sizes_of(c));
+    Inputs<T> in(c, 1, 1), tangent(c, K, 10);
+    for (auto* x : {&in.q, &in.k, &in.v, &tangent.q, &tangent.k, &tangent.v})
+      x->assign(x->size(), T(NAN));
+    const Outputs<T> out = on_sim<T>(c, in), u(c, K);
+    expect_zeros(out.out, c.Tq, c.Dv, 3), expect_zeros(out.stats, c.Tq, 1, 3);
+    const auto moved = push_on_sim<T>(c, in, out, tangent, true);
+    expect_zeros(moved[0], c.Tq, c.Dv, 3);
+    for (const auto& weights : {out.weights, moved[1]})
+      expect_zeros(weights, c.Tq, Tk, 3), expect_zeros(weights, Tk, 1, 4);
+    const auto d = pull_on_sim<T>(c, in, out, u, {});
+    expect_zeros(d.q, c.Tq, c.D, 3);
+    expect_zeros(d.k, Tk, c.D, 4), expect_zeros(d.v, Tk, c.Dv, 4);
+    over_keys(c) ? expect_zeros(d.bias, Tk, 1, 4) : expect_zeros(d.bias, c.Tq, 1, 3);
+  }
+}
+
 // ---- the plan
 
 TEST(GpuAttentionPlan, FitsAndHoldsWhatFits) {
@@ -143,6 +198,32 @@ TYPED_TEST(GpuAttention, VisitsNoTileInVain) {
     EXPECT_LE(double(causal[i].block_barriers), 0.8 * double(all[i].block_barriers));
     EXPECT_LE(causal_high[i].block_barriers, on_high[i].block_barriers);
   }
+}
+
+// Of blocks that are padding the lengths are read, and no rows.
+TYPED_TEST(GpuAttention, ReadsNoPadding) {
+  using T = TypeParam;
+  if (!sim::kernels_have_checks()) GTEST_SKIP() << "the meter needs kernels with checks";
+  constexpr std::int64_t n = narrow_tile<T>;
+  Case full{.B = 1,
+            .Hq = 1,
+            .Hk = 1,
+            .Tq = n,
+            .Tk = n,
+            .D = 32,
+            .Dv = 32,
+            .key_lengths = {n},
+            .query_lengths = {n},
+            .scale = 0.3,
+            .bias = true};
+  Case padded = full;
+  padded.Tq = padded.Tk = 3 * n;
+  const Metered metered;
+  const auto few = run_all<T>(full), more = run_all<T>(padded);
+  for (std::size_t i = 0; i < few.size(); i++)
+    EXPECT_LE(more[i].read.sectors - few[i].read.sectors, 40 * (more[i].blocks - few[i].blocks))
+        << few[i].kernel << "\n"
+        << sim::meter_table();
 }
 
 TYPED_TEST(GpuAttention, ForwardMovesItsTiledMinimum) {
