@@ -29,15 +29,16 @@ __device__ __forceinline__ void online_softmax(const AttentionShape& s, const He
   constexpr int warps = gpu::attention_threads / 32, steps = (Tile::n + 31) / 32;
   const int lane = int(threadIdx.x) % 32;
   for (int r = int(threadIdx.x) / 32; r < t.rows; r += warps) {
-    T x[steps], most = T(-INFINITY);
+    const T before =
+        lane == 0 ? rows.largest[r] : T(-INFINITY);  // lane 0's alone, which changes it
+    T x[steps], most = before;
 #pragma unroll
     for (int m = 0; m < steps; m++) {
       const int c = lane + 32 * m;
       x[m] = c < Tile::n ? p[r * Tile::score_row + c] : T(-INFINITY);
       most = x[m] > most ? x[m] : most;
     }
-    most = warp_max(most);
-    const T before = rows.largest[r], now = most > before ? most : before;
+    const T now = warp_max(most);
     T sum = 0;
 #pragma unroll
     for (int m = 0; m < steps; m++) {
