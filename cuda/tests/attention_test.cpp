@@ -125,13 +125,13 @@ TYPED_TEST(GpuAttention, PaddingIsZeroBesideNan) {
     Inputs<T> in(c, 1, 1), tangent(c, K, 10);
     for (auto* x : {&in.q, &in.k, &in.v, &tangent.q, &tangent.k, &tangent.v})
       x->assign(x->size(), T(NAN));
-    const Outputs<T> out = on_sim<T>(c, in), u(c, K);
+    const Outputs<T> out = on_gpu<T>(c, in), u(c, K);
     expect_zeros(out.out, c.Tq, c.Dv, 3), expect_zeros(out.stats, c.Tq, 1, 3);
-    const auto moved = push_on_sim<T>(c, in, out, tangent, true);
+    const auto moved = push_on_gpu<T>(c, in, out, tangent, true);
     expect_zeros(moved[0], c.Tq, c.Dv, 3);
     for (const auto& weights : {out.weights, moved[1]})
       expect_zeros(weights, c.Tq, Tk, 3), expect_zeros(weights, Tk, 1, 4);
-    const auto d = pull_on_sim<T>(c, in, out, u, {});
+    const auto d = pull_on_gpu<T>(c, in, out, u, {});
     expect_zeros(d.q, c.Tq, c.D, 3);
     expect_zeros(d.k, Tk, c.D, 4), expect_zeros(d.v, Tk, c.Dv, 4);
     over_keys(c) ? expect_zeros(d.bias, Tk, 1, 4) : expect_zeros(d.bias, c.Tq, 1, 3);
