@@ -129,8 +129,8 @@ TYPED_TEST(GpuAttention, PaddingIsZeroBesideNan) {
     expect_zeros(out.out, c.Tq, c.Dv, 3), expect_zeros(out.stats, c.Tq, 1, 3);
     const auto moved = push_on_gpu<T>(c, in, out, tangent, true);
     expect_zeros(moved[0], c.Tq, c.Dv, 3);
-    for (const auto& weights : {out.weights, moved[1]})
-      expect_zeros(weights, c.Tq, Tk, 3), expect_zeros(weights, Tk, 1, 4);
+    for (auto* weights : {&out.weights, &moved[1]})
+      expect_zeros(*weights, c.Tq, Tk, 3), expect_zeros(*weights, Tk, 1, 4);
     const auto d = pull_on_gpu<T>(c, in, out, u, {});
     expect_zeros(d.q, c.Tq, c.D, 3);
     expect_zeros(d.k, Tk, c.D, 4), expect_zeros(d.v, Tk, c.Dv, 4);
