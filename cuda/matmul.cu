@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "cuda/cublas.h"
 #include "cuda/matmul_kernel.h"
+#include "cuda/matmul_parts.h"
 #include "cuda/tensor_tile.h"
 #include "kernels/matmul_backend.h"
 
@@ -67,6 +68,19 @@ void matmul(const MatmulShape& s, const MatmulArgs<T>& args) noexcept {
     if (options.tf32) return run_tf32(s, plan, args);
   run(s, plan, args);
 }
+
+template <class T>
+void matmul_in_parts(const MatmulShape& s, std::int64_t parts, std::int64_t depth,
+                     const MatmulArgs<T>& args) noexcept {
+  if (s.M == 0 || s.N == 0 || s.batch == 0) return;
+  gpu::MatmulPlan plan = gpu::matmul_tiling(s, sizeof(T), parts);
+  plan.parts = parts, plan.depth = depth;
+  run(s, plan, args);
+}
+template void matmul_in_parts(const MatmulShape&, std::int64_t, std::int64_t,
+                              const MatmulArgs<float>&) noexcept;
+template void matmul_in_parts(const MatmulShape&, std::int64_t, std::int64_t,
+                              const MatmulArgs<double>&) noexcept;
 
 UNROLL_GPU_SHAPE(matmul_scratch, std::size_t, MatmulShape)
 UNROLL_GPU_KERNEL(matmul, void, MatmulShape, MatmulArgs)

@@ -39,18 +39,21 @@ inline constexpr std::int64_t matmul_least_depth = 128;  // of a part of k
 
 inline std::int64_t tiles_of(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 
-inline MatmulPlan matmul_plan(const MatmulShape& s, std::int64_t bytes_of_number) {
+/// The tiles where k is cut into so many parts, or will be where that is wanted.
+inline MatmulPlan matmul_tiling(const MatmulShape& s, std::int64_t bytes_of_number,
+                                std::int64_t parts = 1) {
   const std::int64_t wide = bytes_of_number == 8 ? 64 : 128;
   const auto cut = [&](MatmulTile tile, std::int64_t rows, std::int64_t columns) {
     return MatmulPlan{tile, rows, columns, tiles_of(s.M, rows), tiles_of(s.N, columns), 1, s.K};
   };
-  MatmulPlan plan = cut(MatmulTile::large, 128, wide);
-  if (s.M <= matmul_thin)
-    plan = cut(MatmulTile::flat, matmul_thin, 128);
-  else if (s.N <= matmul_thin)
-    plan = cut(MatmulTile::tall, 128, matmul_thin);
-  else if (plan.blocks(s) < matmul_few_blocks)
-    plan = cut(MatmulTile::medium, 64, 64);
+  const MatmulPlan large = cut(MatmulTile::large, 128, wide);
+  if (s.M <= matmul_thin) return cut(MatmulTile::flat, matmul_thin, 128);
+  if (s.N <= matmul_thin) return cut(MatmulTile::tall, 128, matmul_thin);
+  return large.blocks(s) * parts < matmul_few_blocks ? cut(MatmulTile::medium, 64, 64) : large;
+}
+
+inline MatmulPlan matmul_plan(const MatmulShape& s, std::int64_t bytes_of_number) {
+  MatmulPlan plan = matmul_tiling(s, bytes_of_number);
   const std::int64_t blocks = plan.blocks(s), most = s.K / matmul_least_depth;
   if (blocks == 0 || blocks > matmul_few_blocks / 2 || most < 2) return plan;
   const std::int64_t wanted = matmul_few_blocks / blocks, parts = wanted < most ? wanted : most;

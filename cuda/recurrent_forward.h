@@ -190,14 +190,15 @@ class Forward {
     const std::int64_t H = shape_.H, I = shape_.I, row = Cell::width * H;
     using Operand = RowsOperand<StoredOf<Cell>>;
     unroll::UNROLL_GPU::run(
-        Product<Real, Operand, Operand>{.a = {args_.x, I, chunk.rows, {lists_.time + chunk.offset}},
-                                        .b = {args_.w_ih, I, Cell::gates * H},
-                                        .to = {.data = gates,
-                                               .stride = row,
-                                               .rows = chunk.rows,
-                                               .columns = Cell::gates * H,
-                                               .bias = args_.b_ih},
-                                        .depth = I},
+        Product<Real, Operand, Operand>{
+            .a = in_time(Operand{args_.x, I, chunk.rows}, steps_, lists_, chunk.offset),
+            .b = {args_.w_ih, I, Cell::gates * H},
+            .to = {.data = gates,
+                   .stride = row,
+                   .rows = chunk.rows,
+                   .columns = Cell::gates * H,
+                   .bias = args_.b_ih},
+            .depth = I},
         1);
     loop(chunk, gates);
   }

@@ -61,6 +61,10 @@ class Steps {
   }
 
   const DeviceSequences& device() const { return device_; }
+  /// Whether all sequences have all steps, forwards: then rows of the call lie side by side, in
+  /// time from row time_begin() on, and among the rows of h from the first on.
+  bool side_by_side() const { return !view_.length && !device_.reverse; }
+  std::int64_t time_begin() const { return device_.first * device_.N; }
   std::int64_t count() const { return count_; }
   std::int64_t total() const { return total_; }  // rows
   /// Rows of step t.

@@ -341,12 +341,13 @@ class Pullback {
         Product<Real, RowsOperand<Real>, ColumnsOperand<StoredOf<Cell>>>{
             .a = {d_, row_, rows},
             .b = {args_.w_ih, I, I},
-            .to = {.data = args_.dx,
-                   .stride = I,
-                   .rows = rows,
-                   .columns = I,
-                   .index = {lists_.time + chunk.offset, shape_.K, shape_.T * shape_.N},
-                   .beta = args_.beta_dx},
+            .to = in_time(ProductTarget<Real>{.data = args_.dx,
+                                              .stride = I,
+                                              .rows = rows,
+                                              .columns = I,
+                                              .index = {nullptr, shape_.K, shape_.T * shape_.N},
+                                              .beta = args_.beta_dx},
+                          steps_, lists_, chunk.offset),
             .depth = Cell::gates * shape_.H},
         1, input_split(shape_), scratch(parts_.sums));
   }
@@ -355,31 +356,38 @@ class Pullback {
     const auto beta = [&](Real given) { return first ? given : Real(1); };
     const std::int64_t H = shape_.H;
     const Skip input{}, hidden = Cell::hidden(H);
-    matrix(chunk, input, {args_.x, shape_.I, shape_.I, {lists_.time + chunk.offset}}, args_.dw_ih,
+    using Right = ColumnsOperand<StoredOf<Cell>>;
+    const Right x{args_.x, shape_.I, shape_.I}, h{args_.h, h_stride_of(shape_), H};
+    matrix(chunk, input, in_time(x, steps_, lists_, chunk.offset), args_.dw_ih,
            beta(args_.beta_dw_ih));
-    matrix(chunk, hidden, {args_.h, h_stride_of(shape_), H, {lists_.state + chunk.offset}},
-           args_.dw_hh, beta(args_.beta_dw_hh));
+    matrix(chunk, hidden, before_steps(h, steps_, lists_, chunk.offset), args_.dw_hh,
+           beta(args_.beta_dw_hh));
     vector(chunk, input, args_.db_ih, beta(args_.beta_db_ih));
     vector(chunk, hidden, args_.db_hh, beta(args_.beta_db_hh));
   }
 
-  // to = beta to + sum of dg^T right
+  // to = beta to + sum of dg^T right: the gates before a gap, and those behind it.
   void matrix(const Chunk& chunk, const Skip& side, const ColumnsOperand<StoredOf<Cell>>& right,
               Real* to, Real beta) const {
     if (!to) return;
-    const std::int64_t gates = Cell::gates * shape_.H;
-    unroll::UNROLL_GPU::run(
-        Product<Real, ColumnsOperand<Real>, ColumnsOperand<StoredOf<Cell>>>{
-            .a = {d_, shape_.K * row_, gates, {}, side, row_},
-            .b = right,
-            .to = {.data = to,
-                   .stride = right.count,
-                   .rows = gates,
-                   .columns = right.count,
-                   .batch = gates * right.count,
-                   .beta = beta},
-            .depth = chunk.rows},
-        shape_.K, scratch(parts_.sums));
+    const std::int64_t gates = Cell::gates * shape_.H, size = right.count;
+    const DepthSplit split(gates, size, shape_.K, chunk.rows);
+    const auto part = [&](std::int64_t first, std::int64_t end) {
+      unroll::UNROLL_GPU::run(
+          Product<Real, ColumnsOperand<Real>, ColumnsOperand<StoredOf<Cell>>>{
+              .a = {d_ + side.at(first), shape_.K * row_, end - first, {}, {}, row_},
+              .b = right,
+              .to = {.data = to + first * size,
+                     .stride = size,
+                     .rows = end - first,
+                     .columns = size,
+                     .batch = gates * size,
+                     .beta = beta},
+              .depth = chunk.rows},
+          shape_.K, split, scratch(parts_.sums));
+    };
+    const std::int64_t gap = std::min(side.from, gates);
+    part(0, gap), part(gap, gates);
   }
 
   // to = beta to + sum of dg

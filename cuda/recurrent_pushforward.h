@@ -314,7 +314,6 @@ class Pushforward {
   void products(const Chunk& chunk) const {
     const std::int64_t I = shape_.I, H = shape_.H, K = shape_.K, gates = Cell::gates * H;
     const std::int64_t rows = chunk.rows;
-    const std::int64_t *time = lists_.time + chunk.offset, *state = lists_.state + chunk.offset;
     const Skip hidden = Cell::hidden(H);
     launch(push_bias_kernel<Real>,
            {.name = "push_bias",
@@ -328,14 +327,15 @@ class Pushforward {
     ProductTarget<Real> each = all;
     each.stride = K * row_, each.rows = rows, each.batch = row_;
     if (args_.dx)
-      add(Tangent{args_.dx, I, rows * K, {time, K, shape_.T * shape_.N}},
+      add(in_time(Tangent{args_.dx, I, rows * K, {nullptr, K, shape_.T * shape_.N}}, steps_, lists_,
+                  chunk.offset),
           Primal{args_.w_ih, I, gates}, all, I, 1);
     if (args_.dw_ih)
-      add(Primal{args_.x, I, rows, {time}}, Tangent{args_.dw_ih, I, gates, {}, {}, gates * I}, each,
-          I, K);
+      add(in_time(Primal{args_.x, I, rows}, steps_, lists_, chunk.offset),
+          Tangent{args_.dw_ih, I, gates, {}, {}, gates * I}, each, I, K);
     each.skip = hidden;
     if (args_.dw_hh)
-      add(Primal{args_.h, h_stride_of(shape_), rows, {state}},
+      add(before_steps(Primal{args_.h, h_stride_of(shape_), rows}, steps_, lists_, chunk.offset),
           Tangent{args_.dw_hh, H, gates, {}, {}, gates * H}, each, H, K);
   }
 

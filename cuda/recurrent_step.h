@@ -57,6 +57,25 @@ struct GateOperand {
 template <int gates>
 inline constexpr int units_of_thread = gates == 1 ? 4 : 1;
 
+/// An operand or a target, of the rows of a chunk: in time, or the states before its steps.
+template <class Rows>
+Rows with_rows(Rows x, const Steps& steps, const std::int64_t* list, std::int64_t offset,
+               std::int64_t begin) {
+  if (steps.side_by_side() && x.index.K.value() == 1)
+    x.data += (begin + offset) * x.stride;
+  else
+    x.index.list = list + offset;
+  return x;
+}
+template <class Rows>
+Rows in_time(const Rows& x, const Steps& steps, const RowLists& lists, std::int64_t offset) {
+  return with_rows(x, steps, lists.time, offset, steps.time_begin());
+}
+template <class Rows>
+Rows before_steps(const Rows& x, const Steps& steps, const RowLists& lists, std::int64_t offset) {
+  return with_rows(x, steps, lists.state, offset, 0);
+}
+
 /// Calls body(std::integral_constant<int, high>) with the height of a thread's tile for this many
 /// rows.
 template <class Body>

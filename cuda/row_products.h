@@ -5,13 +5,19 @@
 //       .a = x, .b = w, .to = gates, .depth = I};
 //   run(p, 1);                     // gates = beta gates + x w^T + bias, on current_stream()
 //
+// Where rows lie side by side in memory that is a plain matrix product, whose tiles are faster; the
+// kernel here takes rows of lists, gaps between columns, and half types beside float.
+//
 // A product with a long depth and few tiles, such as the gradient of a small matrix, runs in parts
 // of its depth, and a second kernel adds the parts in their order: the same bits in every run.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 
 #include "cuda/gemm_tile.h"
+#include "cuda/matmul_parts.h"
 
 namespace unroll::UNROLL_GPU {
 
@@ -110,12 +116,78 @@ __global__ void __launch_bounds__(128)
   to.put(e / to.columns, e % to.columns, sum);
 }
 
+// ---- As a plain matrix product
+
+template <class P>
+inline constexpr bool is_of_one_type =
+    std::is_same_v<typename decltype(P::a)::Stored, typename P::T>&&
+        std::is_same_v<typename decltype(P::b)::Stored, typename P::T>;
+
+/// All of the rows or columns that are wanted, side by side and without a gap.
+template <class Operand>
+bool is_matrix(const Operand& x, std::int64_t wanted) {
+  return x.data && x.count == wanted && !x.index.list && x.skip.by == 0;
+}
+
+/// Whether a product is one of matrices, of a size that the other tiles are made for. The sums are
+/// the same bits either way.
+template <class P>
+bool takes_matrices(const P& product, std::int64_t batches) {
+  const auto& to = product.to;
+  constexpr std::int64_t least = 64;
+  return to.rows >= least && to.columns >= least && is_matrix(product.a, to.rows) &&
+         is_matrix(product.b, to.columns) && !to.index.list && to.skip.by == 0 &&
+         (!to.bias || (to.beta == 0 && batches == 1));
+}
+
+// to[m stride + n] = bias[n]
+template <class T>
+__global__ void __launch_bounds__(128) bias_rows_kernel(ProductTarget<T> to) {
+  const std::int64_t n = std::int64_t(blockIdx.y) * 128 + threadIdx.x;
+  if (n < to.columns) to.data[blockIdx.x * to.stride + n] = to.bias[n];
+}
+
+template <class P>
+void run_as_matrices(const P& product, std::int64_t batches, const DepthSplit& split,
+                     typename P::T* scratch) {
+  using T = typename P::T;
+  const ProductTarget<T>& to = product.to;
+  if (to.bias)
+    launch(bias_rows_kernel<T>,
+           {.name = "bias_rows",
+            .grid = {unsigned(to.rows), blocks_of(to.columns, 128)},
+            .block = 128,
+            .stream = current_stream()},
+           to);
+  const auto &a = product.a, &b = product.b;
+  const auto strides = [](const auto& x) {  // along rows, along depth
+    constexpr bool deep = std::remove_cvref_t<decltype(x)>::along_depth;
+    return std::pair<std::int64_t, std::int64_t>(deep ? x.stride : 1, deep ? 1 : x.stride);
+  };
+  matmul_in_parts<T>({.M = to.rows,
+                      .N = to.columns,
+                      .K = product.depth,
+                      .a_row = strides(a).first,
+                      .a_col = strides(a).second,
+                      .b_row = strides(b).second,
+                      .b_col = strides(b).first,
+                      .c_row = to.stride,
+                      .batch = batches,
+                      .a_batch = a.batch,
+                      .b_batch = b.batch,
+                      .c_batch = to.batch,
+                      .beta = to.bias ? 1. : double(to.beta)},
+                     split.parts, split.length, {a.data, b.data, to.data, scratch});
+}
+
 /// Runs `batches` products whose depth is split so; scratch: as the split says.
 template <class P>
 void run(const P& product, std::int64_t batches, const DepthSplit& split, typename P::T* scratch) {
   using T = typename P::T;
   const ProductTarget<T>& to = product.to;
   if (to.rows == 0 || to.columns == 0 || batches == 0) return;
+  if constexpr (is_of_one_type<P>)
+    if (takes_matrices(product, batches)) return run_as_matrices(product, batches, split, scratch);
   P in_parts = product;
   if (split.parts > 1)
     in_parts.to = ProductTarget<T>{.data = scratch,

@@ -72,6 +72,19 @@ TEST_F(RecurrentSteps, IsTheCpus) {
   }
 }
 
+// Products of many rows are those of matrices where no sequence is short, and give the same bits as
+// those by lists of rows.
+TEST_F(RecurrentSteps, MatricesGiveTheBitsOfLists) {
+  for (const Cell cell : {Cell::lstm, Cell::gru, Cell::tanh}) {
+    const Variant matrices = variant(cell, "matrices", 9, 8, 65, 64);
+    Variant lists = matrices;
+    lists.p.lengths.assign(8, 9);
+    expect_cpu<float>(matrices, 0.2);
+    expect_cpu<double>(matrices, 0.2);
+    expect_equal_bits(run_all<float, OnGpu>(matrices), run_all<float, OnGpu>(lists));
+  }
+}
+
 TEST_F(RecurrentSteps, OperandsMayBeNull) {
   for (const Cell cell : all_cells) {
     Variant v = with_lengths(cell, true);

@@ -382,19 +382,23 @@ void expect_cpu(const Variant& v, double scale = 1) {
   }
 }
 
+template <class Real>
+void expect_equal_bits(const Results<Real>& got, const Results<Real>& want) {
+  for (std::size_t i = 0; i < want.all.size(); ++i) {
+    const auto &a = got.all[i].second, &b = want.all[i].second;
+    SCOPED_TRACE(want.all[i].first);
+    ASSERT_EQ(a.size(), b.size());
+    EXPECT_TRUE(a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(Real)) == 0);
+  }
+}
+
 /// Each order of threads gives the same bits.
 template <class Real>
 void expect_same_bits(const Variant& v) {
   std::vector<Results<Real>> runs;
   in_every_order([&] { runs.push_back(run_all<Real, OnGpu>(v)); });
-  for (const Results<Real>& run : runs) {
-    for (std::size_t i = 0; i < run.all.size(); ++i) {
-      const auto &a = run.all[i].second, &b = runs[0].all[i].second;
-      SCOPED_TRACE(v.p.name + ": " + run.all[i].first);
-      ASSERT_EQ(a.size(), b.size());
-      EXPECT_TRUE(a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(Real)) == 0);
-    }
-  }
+  SCOPED_TRACE(v.p.name);
+  for (const Results<Real>& run : runs) expect_equal_bits(run, runs[0]);
 }
 
 }  // namespace unroll::gpu_test
