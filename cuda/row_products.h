@@ -159,7 +159,8 @@ void run_as_matrices(const P& product, std::int64_t batches, const DepthSplit& s
             .block = 128,
             .stream = current_stream()},
            to);
-  const auto &a = product.a, &b = product.b;
+  const auto& a = product.a;
+  const auto& b = product.b;
   const auto strides = [](const auto& x) {  // along rows, along depth
     constexpr bool deep = std::remove_cvref_t<decltype(x)>::along_depth;
     return std::pair<std::int64_t, std::int64_t>(deep ? x.stride : 1, deep ? 1 : x.stride);
