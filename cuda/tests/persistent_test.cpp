@@ -256,6 +256,18 @@ TEST(Persistent, IsTheCpus) {
   }
 }
 
+// The last block has units that are not there.
+TEST(Persistent, UnitsThatFillNoBlock) {
+  const Chip chip{.multiprocessors = 4, .shared_bytes = 24 << 10, .weight_registers = 32};
+  const WithSettings with(forced(chip));
+  for (const StepProduct& p : {forward_product(30, 2, 4, 4), pull_product(30, 2, 4, 4)}) {
+    const PersistentPlan plan = device::persistent_fit(chip, p);
+    EXPECT_GT(plan.blocks, 1);
+    EXPECT_GT(plan.blocks * plan.units, 30);
+  }
+  for (const Cell cell : cells) expect_cpu<float>(variant(cell, "part of a block", 3, 2, 2, 30));
+}
+
 #ifdef __CUDACC__  // the simulator would take minutes
 // Units and rows for all the multiprocessors that there are.
 TEST(Persistent, FillsTheGpu) {
