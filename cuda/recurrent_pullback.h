@@ -120,19 +120,6 @@ __global__ void __launch_bounds__(tile_threads, blocks_at_once)
 template <class Cell, int tile>
 using PullMatrix = ResidentMatrix<StoredOf<Cell>, typename Cell::Real, typename Cell::Real, tile>;
 
-template <int tile, class Cell, class Real>
-__device__ void prefetch_saved(const PullRun<Cell>& run, const PersistentPlan& plan,
-                               const GroupRows& rows, const PullStep<Real>& step,
-                               std::int64_t first) {
-  if (!step.saved) return;
-  const std::int64_t H = run.shape.H;
-  for_elements<tile>(
-      plan, rows, {first, step.rows, H}, [&](int, int, std::int64_t r, std::int64_t unit) {
-        const Real* const saved = step.saved + run.K.quotient(r) * Cell::width * H + unit;
-        for (int g = 0; g < Cell::width; g++) prefetch(saved + g * H);
-      });
-}
-
 // The rows `first`, ... of the block's group at a step. Rows without a step after have no product.
 template <class Cell, int tile>
 __device__ void pull_tile(const PullRun<Cell>& run, const PersistentPlan& plan,
@@ -147,7 +134,6 @@ __device__ void pull_tile(const PullRun<Cell>& run, const PersistentPlan& plan,
       const std::int64_t r = rows.row(first + m);
       return r < step.next_rows ? step.next + r * Cell::width * H : nullptr;
     });
-    prefetch_saved<tile>(run, plan, rows, step, first);
     w.taken();
     w.multiply();
     __syncthreads();
