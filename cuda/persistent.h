@@ -135,6 +135,14 @@ struct WeightColumns {
   }
 };
 
+/// Turns of a thread whose operands are read together. From sm_100 on ptxas spills for more than
+/// one; a sum has the same order either way.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+inline constexpr int held_at_once = 1, shared_at_once = 1;
+#else
+inline constexpr int held_at_once = load_turns, shared_at_once = 2;
+#endif
+
 template <class Weight, class Operand, class Sum, int tile>
 class ResidentMatrix {
   static constexpr int wide = pack_wide(sizeof(Sum));
@@ -203,7 +211,7 @@ class ResidentMatrix {
     for (int m = 0; m < tile; m++) sum[m] = first_;
 #pragma unroll
     for (int turn = 0; turn < most_held; turn += load_turns) add_held(turn, sum);
-#pragma unroll 2
+#pragma unroll shared_at_once
     for (int i = plan_.held; i < plan_.turns; i++) add(WeightPack::read(place(i)), i, sum);
 #pragma unroll
     for (int m = 0; m < tile; m++) sums_[m * plan_.sums_stride + int(threadIdx.x)] = sum[m];
@@ -259,7 +267,7 @@ class ResidentMatrix {
   // Some turns of which none is asked for alone, so that the operands of one are read while another
   // is multiplied.
   __device__ void add_held(int turn, Sum (&sum)[tile]) const {
-    if (turn + load_turns <= plan_.held) {
+    if (held_at_once > 1 && turn + load_turns <= plan_.held) {
 #pragma unroll
       for (int i = 0; i < load_turns; i++) add(own_[turn + i], turn + i, sum);
     } else {

@@ -53,8 +53,9 @@ std::int64_t most_units(const Chip& chip, const StepProduct& p, std::int64_t til
   return units;
 }
 
-// Cycles, about what an H200 takes: to meet in a step; for what every tile waits for, its operands
-// from L2, two barriers and the numbers of its cells; for a row of a tile times a pack.
+// Cycles, about what an H200 takes as cudnn_bench has it for few and many rows: to meet in a step;
+// for what every tile waits for, its operands from L2, two barriers and the numbers of its cells;
+// for a row of a tile times a pack.
 constexpr std::int64_t meeting_cycles = 3000, tile_cycles = 4000, row_cycles = 12;
 
 std::int64_t step_cycles(const PersistentPlan& plan, std::int64_t rows) {

@@ -47,4 +47,9 @@ std::int64_t& chunk_numbers() noexcept {
   return numbers;
 }
 
+std::int64_t& wanted_blocks() noexcept {
+  static std::int64_t blocks = 256;
+  return blocks;
+}
+
 }  // namespace unroll::UNROLL_GPU

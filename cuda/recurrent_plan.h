@@ -111,6 +111,9 @@ inline Chunk chunk_before(const Steps& steps, std::int64_t end, std::int64_t end
 /// in a bounded buffer. Tests lower it; it must be the same from sizes to the kernels.
 std::int64_t& chunk_numbers() noexcept;
 
+/// Blocks that a product over all rows is to have, for which its depth is cut. Tests lower it.
+std::int64_t& wanted_blocks() noexcept;
+
 /// Sequences of a chunk where each has `width` numbers: at least one step of all.
 inline std::int64_t chunk_capacity(const Steps& steps, std::int64_t width) {
   const std::int64_t fit = chunk_numbers() / std::max<std::int64_t>(width, 1);
@@ -141,7 +144,8 @@ void list_rows(const Steps& steps, const RowLists& lists) noexcept;
 //   per step     a kernel for each step of time (recurrent_step.h). Any size, every option; each
 //                step reads the recurrent weights from memory.
 //   persistent   one cooperative kernel for all steps (persistent.h). Each block keeps its part of
-//                the weights in registers and shared memory, so that they are read once.
+//                the weights in registers and shared memory, so that they are read once by each
+//                group of rows.
 //
 // persistent_plan() is the only place that decides. Plain cells take the persistent design wherever
 // the weights fit on the chip and there is more than one step; UNROLL_RECURRENT=step|persistent

@@ -62,7 +62,7 @@ template <class Rows>
 Rows with_rows(Rows x, const Steps& steps, const std::int64_t* list, std::int64_t offset,
                std::int64_t begin) {
   if (steps.side_by_side() && x.index.K.value() == 1)
-    x.data += (begin + offset) * x.stride;
+    x.data += x.data ? (begin + offset) * x.stride : 0;
   else
     x.index.list = list + offset;
   return x;

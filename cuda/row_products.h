@@ -5,8 +5,9 @@
 //       .a = x, .b = w, .to = gates, .depth = I};
 //   run(p, 1);                     // gates = beta gates + x w^T + bias, on current_stream()
 //
-// Where rows lie side by side in memory that is a plain matrix product, whose tiles are faster; the
-// kernel here takes rows of lists, gaps between columns, and half types beside float.
+// Where rows lie side by side in memory that is a plain matrix product, whose tiles are faster (a
+// bias is written first, and costs a pass over the result); the kernel here takes rows of lists,
+// gaps between columns, and half types beside float.
 //
 // A product with a long depth and few tiles, such as the gradient of a small matrix, runs in parts
 // of its depth, and a second kernel adds the parts in their order: the same bits in every run.
@@ -18,6 +19,7 @@
 
 #include "cuda/gemm_tile.h"
 #include "cuda/matmul_parts.h"
+#include "cuda/recurrent_plan.h"
 
 namespace unroll::UNROLL_GPU {
 
@@ -56,9 +58,9 @@ struct DepthSplit {
   /// In one part.
   explicit DepthSplit(std::int64_t depth) : parts(1), length(depth) {}
   DepthSplit(std::int64_t rows, std::int64_t columns, std::int64_t batches, std::int64_t depth) {
-    constexpr std::int64_t tile = 64, enough_blocks = 256, least = 4 * tile_depth;
+    constexpr std::int64_t tile = 64, least = 4 * tile_depth;
     const std::int64_t tiles = ((rows + tile - 1) / tile) * ((columns + tile - 1) / tile) * batches;
-    const std::int64_t wanted = enough_blocks / std::max<std::int64_t>(tiles, 1);
+    const std::int64_t wanted = wanted_blocks() / std::max<std::int64_t>(tiles, 1);
     const std::int64_t most = std::max<std::int64_t>(depth / least, 1);
     parts = std::clamp<std::int64_t>(wanted, 1, most);
     length = (depth + parts - 1) / parts;

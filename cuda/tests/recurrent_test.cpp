@@ -264,6 +264,27 @@ TEST_F(RecurrentSteps, ChunksOfSteps) {
   numbers = before;
 }
 
+// The cotangents of x have the bits of the whole run however its steps are cut, though a chunk has
+// fewer tiles and its products could be cut in more parts.
+TEST_F(RecurrentSteps, ChunksGiveTheBitsOfTheWhole) {
+  std::int64_t &numbers = device::chunk_numbers(), &blocks = device::wanted_blocks();
+  const std::int64_t numbers_before = numbers, blocks_before = blocks;
+  blocks = 2;
+  const Variant v = variant(Cell::lstm, "chunks", 9, 8, 3, 32);
+  const auto dx = [&](std::int64_t capacity) {
+    numbers = capacity;
+    const Results<float> results = run_all<float, OnGpu>(v);
+    for (const auto& [name, values] : results.all)
+      if (name == "cotangent 0") return values;
+    return std::vector<float>();
+  };
+  const std::vector<float> whole = dx(numbers_before), cut = dx(1);
+  numbers = numbers_before, blocks = blocks_before;
+  ASSERT_EQ(whole.size(), std::size_t(9 * 8 * 3));
+  ASSERT_EQ(cut.size(), whole.size());
+  for (std::size_t i = 0; i < whole.size(); i++) ASSERT_EQ(cut[i], whole[i]) << "at " << i;
+}
+
 TEST_F(RecurrentSteps, Empty) {
   for (const Cell cell : all_cells) {
     expect_cpu<float>(variant(cell, "no sequences", 3, 0, 2, 4));

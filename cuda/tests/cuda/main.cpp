@@ -17,7 +17,7 @@ class ErrorsOfEachTest : public ::testing::EmptyTestEventListener {
 
 int run() {
   if (const std::string why = why_unavailable(Device::cuda());
-      !why.empty() && !GTEST_FLAG_GET(list_tests)) {
+      !why.empty() && !::testing::GTEST_FLAG(list_tests)) {
     std::printf("[  SKIPPED ] %s\n", why.c_str());
     return 0;
   }
