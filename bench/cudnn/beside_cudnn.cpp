@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -12,6 +11,7 @@
 #include "bench/reference.h"
 #include "bench/turns.h"
 #include "core/error.h"
+#include "io/atomic_file.h"
 #include "kernels/isa.h"
 
 namespace unroll::bench {
@@ -88,14 +88,6 @@ void measure_layer(Problem problem, const Options& options,
   }
 }
 
-// Throws Error where the file cannot be written.
-void write(const std::string& file, const nlohmann::json& all) {
-  std::ofstream out(file);
-  out << all.dump(2) << "\n";
-  out.close();
-  if (!out) fail("cudnn_bench", "cannot write " + file);
-}
-
 bool fails(const Row& row, const std::vector<Contender>& contenders) {
   if (row.status != Status::wrong && row.status != Status::failed) return false;
   for (const Contender& contender : contenders)
@@ -115,6 +107,9 @@ int run(const Options& options, const std::vector<Contender>& own) {
                            .cudnn = cudnn.what,
                            .ceilings = ceilings_of(options.device),
                            .runs = options.runs};
+  // Now, so that a folder that is not there does not cost an hour of measurements.
+  std::optional<AtomicFile> file;
+  if (!options.json.empty()) file.emplace("cudnn_bench", options.json);
   std::fputs(head_of(machine).c_str(), stdout);
   bool failed = false;
   const std::vector<Row> rows = measure(options, contenders, [&](const Row& row) {
@@ -122,7 +117,10 @@ int run(const Options& options, const std::vector<Contender>& own) {
     std::fflush(stdout);
     failed = failed || fails(row, contenders);
   });
-  if (!options.json.empty()) write(options.json, json_of(rows, machine));
+  if (file) {
+    file->write(json_of(rows, machine).dump(2) + "\n");
+    file->commit();
+  }
   return failed ? 1 : 0;
 }
 
