@@ -83,7 +83,9 @@ std::vector<Size> sizes_of(const std::string& text) {
 
 Device device_named(const std::string& text) {
   try {
-    return device_of("--device", text);
+    const Device device = device_of("--device", text);
+    if (device.is_cpu()) fail("--device", "cpu is no GPU; it is cuda, cuda:1, ... or sim");
+    return device;
   } catch (const Error& error) {
     throw UsageError(error.what());
   }

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <cstdlib>
 #include <map>
 
@@ -15,10 +16,12 @@ std::optional<std::string> variable(const char* name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-std::uint64_t number(const char* name, const std::string& value) {
-  char* end = nullptr;
-  const std::uint64_t n = std::strtoull(value.c_str(), &end, 10);
-  if (value.empty() || *end != '\0') wrong_value(name, value, "a whole number");
+template <class T>
+T number(const char* name, const std::string& value, const char* what) {
+  T n = 0;
+  const char* const last = value.data() + value.size();
+  const auto [end, error] = std::from_chars(value.data(), last, n);
+  if (error != std::errc() || end != last) wrong_value(name, value, what);
   return n;
 }
 
@@ -35,12 +38,16 @@ Options options_of_environment() {
       wrong_value("UNROLL_SIM_ORDER", *v, "forward, reverse, random or preempt");
     o.order = orders.at(*v);
   }
-  if (const auto v = variable("UNROLL_SIM_SEED")) o.seed = number("UNROLL_SIM_SEED", *v);
+  if (const auto v = variable("UNROLL_SIM_SEED"))
+    o.seed = number<std::uint64_t>("UNROLL_SIM_SEED", *v, "a whole number below 2^64");
   if (const auto v = variable("UNROLL_SIM_PREEMPT")) {
-    o.preempt_one_in = int(number("UNROLL_SIM_PREEMPT", *v));
-    if (o.preempt_one_in < 1) wrong_value("UNROLL_SIM_PREEMPT", *v, "1 or more");
+    o.preempt_one_in = number<int>("UNROLL_SIM_PREEMPT", *v, "1 or more, below 2^31");
+    if (o.preempt_one_in < 1) wrong_value("UNROLL_SIM_PREEMPT", *v, "1 or more, below 2^31");
   }
-  if (const auto v = variable("UNROLL_SIM_METER")) o.meter = number("UNROLL_SIM_METER", *v) != 0;
+  if (const auto v = variable("UNROLL_SIM_METER")) {
+    if (*v != "0" && *v != "1") wrong_value("UNROLL_SIM_METER", *v, "0 or 1");
+    o.meter = *v == "1";
+  }
   if (const auto v = variable("UNROLL_SIM_ARCH")) {
     const auto arch = find_arch(*v);
     if (!arch) wrong_value("UNROLL_SIM_ARCH", *v, "sm_80, sm_90, sm_100 or sm_120");

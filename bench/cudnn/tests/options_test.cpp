@@ -69,6 +69,7 @@ TEST(Options, WhatIsWrongIsNamed) {
   EXPECT_NE(refusal({"--size", "100000,100000,1,1"}).find("too large"), std::string::npos);
   EXPECT_EQ(refusal({"--runs", "0"}), "--runs 0 is no whole number from 1 to 100000");
   EXPECT_NE(refusal({"--device", "gpu"}).find("'gpu' is no device"), std::string::npos);
+  EXPECT_NE(refusal({"--device", "cpu"}).find("cpu is no GPU"), std::string::npos);
 }
 
 }  // namespace

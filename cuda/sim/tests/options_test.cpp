@@ -36,8 +36,11 @@ TEST(Options, ComeFromTheEnvironment) {
 TEST(Options, WrongValuesAreNamed) {
   for (const auto& [name, value] : {std::pair{"UNROLL_SIM_ORDER", "sideways"},
                                     {"UNROLL_SIM_SEED", "x"},
+                                    {"UNROLL_SIM_SEED", "-1"},
                                     {"UNROLL_SIM_PREEMPT", "0"},
+                                    {"UNROLL_SIM_PREEMPT", "4294967297"},
                                     {"UNROLL_SIM_METER", ""},
+                                    {"UNROLL_SIM_METER", "7"},
                                     {"UNROLL_SIM_ARCH", "sm_70"}}) {
     const WithVariable variable(name, value);
     try {
