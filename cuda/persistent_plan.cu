@@ -83,9 +83,11 @@ PersistentPlan fit(const Chip& chip, const StepProduct& p, std::int64_t tile) {
   return best;
 }
 
+#ifdef __CUDACC__
+
 __global__ void refused_kernel() {}
 
-// The same text, which lives as long as the program: as a launch's name must.
+// The same text, which lives as long as the program.
 const char* kept(const char* text) {
   static std::mutex& mutex = *new std::mutex;
   static std::set<std::string>& all = *new std::set<std::string>;
@@ -93,16 +95,23 @@ const char* kept(const char* text) {
   return all.insert(text).first->c_str();
 }
 
-// An error like those of launches: of one without blocks, whose name says what is wrong.
+// The next check() throws it, for there was a launch without blocks.
+void note(const char* text) noexcept {
+  refusal() = kept(text);
+  launch(refused_kernel, {.name = "refused", .grid = 0u, .block = 1u, .stream = current_stream()});
+}
+
+#else
+
+void note(const char* text) noexcept { Runtime::kept().keep(text); }
+
+#endif
+
 template <class... Values>
 void refuse(const char* format, Values... values) noexcept {
   char text[512];
   std::snprintf(text, sizeof text, format, values...);
-  const char* const what = kept(text);
-#ifdef __CUDACC__
-  refusal() = what;
-#endif
-  launch(refused_kernel, {.name = what, .grid = 0u, .block = 1u, .stream = current_stream()});
+  note(text);
 }
 
 void refuse_size(const char* op, const Chip& chip, const StepProduct& p) noexcept {
