@@ -107,9 +107,8 @@ int run(const Options& options, const std::vector<Contender>& own) {
                            .cudnn = cudnn.what,
                            .ceilings = ceilings_of(options.device),
                            .runs = options.runs};
-  // Now, so that a folder that is not there does not cost an hour of measurements.
-  std::optional<AtomicFile> file;
-  if (!options.json.empty()) file.emplace("cudnn_bench", options.json);
+  // Made and removed, so that a folder that is not there does not cost an hour of measurements.
+  if (!options.json.empty()) AtomicFile("cudnn_bench", options.json);
   std::fputs(head_of(machine).c_str(), stdout);
   bool failed = false;
   const std::vector<Row> rows = measure(options, contenders, [&](const Row& row) {
@@ -117,10 +116,7 @@ int run(const Options& options, const std::vector<Contender>& own) {
     std::fflush(stdout);
     failed = failed || fails(row, contenders);
   });
-  if (file) {
-    file->write(json_of(rows, machine).dump(2) + "\n");
-    file->commit();
-  }
+  if (!options.json.empty()) write_file(options.json, json_of(rows, machine).dump(2) + "\n");
   return failed ? 1 : 0;
 }
 

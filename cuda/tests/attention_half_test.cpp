@@ -67,12 +67,8 @@ TYPED_TEST(GpuAttentionHalf, PullIsTheCpusRounded) {
   }
 }
 
-#ifdef __CUDACC__  // the simulator would take minutes
-TYPED_TEST(GpuAttentionHalf, FillsTheGpu) {
-  expect_forward<TypeParam>(many_blocks, false);
-  expect_push<TypeParam>(many_blocks, true);
-  expect_pull<TypeParam>(many_blocks, {});
-}
+#ifdef __CUDACC__
+TYPED_TEST(GpuAttentionHalf, FillsTheGpu) { expect_many_blocks<TypeParam>(); }
 #endif
 
 // Of one key the weight is 1: nothing is rounded, not the largest number nor the least.

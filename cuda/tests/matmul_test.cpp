@@ -322,6 +322,9 @@ TEST(MatmulOptions, CublasMultipliesOrSaysWhyNot) {
   }
   EXPECT_EQ(what.find("UNROLL_MATMUL=own") != std::string::npos,
             device::cublas_missing() != nullptr);
+#ifndef __CUDACC__
+  EXPECT_NE(device::cublas_missing(), nullptr);
+#endif
   for (const Case& each : cases) {  // what it does not take goes the usual way
     SCOPED_TRACE(&each - cases);
     const Problem<float> p(each);
